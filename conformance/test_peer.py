@@ -1,0 +1,94 @@
+"""PEER: clients that abort, reset and die, and hosts that crash and restart."""
+
+import pytest
+
+from wnohang.requirement import verifies
+from wnohang.server import Server
+from wnohang.stimuli.company import all_go_on, present
+from wnohang.stimuli.crashes import crashes, given_up, idle, rebooted
+from wnohang.stimuli.faults import accept_is_aborted
+from wnohang.stimuli.searching import before, find_timer
+from wnohang.stimuli.victim import STAGES, bring_to, kill_owner
+from wnohang.verdict import at_least, at_most, proving
+
+
+@verifies("PEER-1")
+def test_an_aborted_connection_harms_nobody(server: Server) -> None:
+    """A connection that is aborted before accept returns harms nobody."""
+    others = present(server, one_is_enough=True)
+    with server.stopped():
+        for client in server.connect_at_once(3):
+            client.reset()
+        with proving("aborted connections wait in the listener's queue"):
+            server.observable("connections not yet accepted", server.waiting).becomes(at_least(1))
+    all_go_on(server, others)
+
+
+@verifies("PEER-1", traps=("accept",))
+def test_an_aborted_connection_that_accept_reports_harms_nobody(server: Server) -> None:
+    """A connection that is aborted before accept returns harms nobody."""
+    others = present(server, one_is_enough=True)
+    accept_is_aborted(server)
+    all_go_on(server, others)
+
+
+@verifies("PEER-2")
+def test_a_reset_in_mid_request_ends_one_session(server: Server) -> None:
+    """A reset in the middle of a request ends only that session."""
+    others = present(server, one_is_enough=True)
+    for _ in range(3):
+        client = server.connect()
+        client.send_half()
+        client.reset()
+    all_go_on(server, others)
+
+
+@verifies("PEER-3")
+def test_nothing_remains_of_a_killed_client(server: Server) -> None:
+    """After a client process has been killed, nothing of its session remains in the server."""
+    for _ in range(3):
+        server.connect().exchange_and_leave()
+    server.rest()
+    open_before = server.descriptors.read()
+    for stage in [*STAGES] * 4:
+        client = server.connect()
+        bring_to(client, stage)
+        kill_owner(client)
+        server.ends_of_gone_clients().becomes(0)
+    server.children.becomes(0)
+    server.descriptors.becomes(at_most(open_before + 2))  # a runtime may open a file late; a stage that leaks adds 4
+    server.connect().exchange()
+
+
+@verifies("PEER-4")
+def test_a_crashed_host_delays_nobody(server: Server) -> None:
+    """A client host that crashes delays no other client."""
+    others = present(server, one_is_enough=True)
+    for _ in crashes(server):
+        all_go_on(server, others).close()
+        others = present(server, one_is_enough=True)
+
+
+@verifies("PEER-4")
+def test_a_host_that_is_given_up_ends_nobody_else(server: Server) -> None:
+    """A client host that crashes delays no other client."""
+    others = present(server, one_is_enough=True)
+    given_up(server)
+    all_go_on(server, others).close()
+
+
+@verifies("PEER-5")
+def test_a_silent_host_is_found_in_the_end(server: Server) -> None:
+    """A client that is silently gone is found in the end."""
+    was = before(server)
+    find_timer(idle(server), was)
+
+
+@verifies("PEER-6")
+@pytest.mark.parametrize("half_closed", [False, True], ids=["in mid-session", "after its FIN"])
+def test_a_rebooted_host_ends_its_old_session_only(server: Server, half_closed: bool) -> None:
+    """When a client host has crashed and come back, only its old session ends."""
+    others = present(server, one_is_enough=True)
+    old = rebooted(server, half_closed=half_closed)
+    all_go_on(server, others).close()
+    old.open.becomes(0)

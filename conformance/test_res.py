@@ -1,0 +1,102 @@
+"""RES: resources."""
+
+import pytest
+
+from wnohang.requirement import verifies
+from wnohang.server import Server
+from wnohang.stimuli.company import all_go_on, present
+from wnohang.stimuli.faults import REFUSALS, SHORTAGES, accept_fails, no_worker_is_made
+from wnohang.stimuli.memory import grows_at_most
+from wnohang.stimuli.pressure import Pressure
+from wnohang.stimuli.quiet import is_quiet, is_terse
+from wnohang.stimuli.shortage import exhaust, no_descriptors
+
+
+@verifies("RES-1")
+def test_running_out_of_descriptors_ends_nothing(server: Server) -> None:
+    """Running out of descriptors ends neither the server nor any session."""
+    others = present(server, one_is_enough=True)
+    with no_descriptors(server):
+        exhaust(server)
+        for client in others:
+            client.finish()
+        server.confirm_survival()
+
+
+@verifies("RES-1")
+def test_the_shortage_is_over_when_clients_leave(server: Server) -> None:
+    """When clients leave, new ones are served again."""
+    others = present(server, one_is_enough=True)
+    with no_descriptors(server) as shortage:
+        held_by_listener = all(server.parent in server.holders(client) for client in others)
+        for client in [*exhaust(server), *others]:
+            client.close()
+        if others and held_by_listener:  # their leaving alone makes room
+            shortage.wait_for_room()
+            server.connect().exchange_and_leave()
+    server.connect().exchange()
+
+
+@verifies("RES-1", traps=("accept",))
+@pytest.mark.parametrize("shortage", SHORTAGES)
+def test_an_accept_that_fails_ends_nothing(server: Server, shortage: str) -> None:
+    """Running out of descriptors ends neither the server nor any session."""
+    others = present(server, one_is_enough=True)
+    accept_fails(server, SHORTAGES[shortage])
+    all_go_on(server, others)
+
+
+@verifies("RES-2", traps=("fork",))
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_fork_that_fails_costs_one_client(server: Server, refusal: str) -> None:
+    """A fork that fails costs only the client it was for."""
+    others = present(server)
+    no_worker_is_made(server, "fork", REFUSALS[refusal])
+    all_go_on(server, others)
+
+
+@verifies("RES-3", traps=("thread",))
+def test_a_thread_that_cannot_be_made_costs_one_client(server: Server) -> None:
+    """A thread that cannot be created costs only the client it was for."""
+    others = present(server)
+    no_worker_is_made(server, "thread", REFUSALS["EAGAIN"])
+    all_go_on(server, others)
+
+
+@verifies("RES-4")
+def test_no_processor_time_at_rest(server: Server) -> None:
+    """The server uses no processor time at rest, nor while its clients are idle, half-closed or gone."""
+    is_quiet(server, "before the first client")
+    client = server.connect()
+    client.engage()
+    is_quiet(server, "while a client is idle")
+    client.half_close()
+    is_quiet(server, "after a client has half-closed")
+    client.close()
+    is_quiet(server, "after the last client has gone")
+
+
+@verifies("RES-4")
+def test_no_processor_time_while_output_is_pending(server: Server) -> None:
+    """The server uses no processor time at rest, nor while its clients are idle, half-closed or gone."""
+    client = server.connect(narrow=True)
+    Pressure(client).fill(cap=400 << 10)  # a server that queues has read it all, and will see the FIN
+    is_quiet(server, "while a client does not read")
+    client.half_close()
+    is_quiet(server, "after it has half-closed, with output pending")
+
+
+@verifies("RES-5")
+def test_memory_returns_to_the_baseline(server: Server) -> None:
+    """After many clients have come and gone, the server's memory is near what it was."""
+    grows_at_most(server, bytes_per_client=2048)
+
+
+@verifies("RES-6")
+def test_it_is_calm_while_descriptors_are_exhausted(server: Server) -> None:
+    """While descriptors are exhausted, the server burns no processor time and floods no log."""
+    present(server, one_is_enough=True)
+    with no_descriptors(server):
+        exhaust(server)
+        is_quiet(server, "while a client waits and accept finds no descriptor")
+        is_terse(server, "while a client waits and accept finds no descriptor")

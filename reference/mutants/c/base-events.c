@@ -1,0 +1,2 @@
+/* The events base as it is: the control for its mutants. */
+#include "events_base.h"

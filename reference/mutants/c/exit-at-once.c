@@ -1,0 +1,5 @@
+/* Always wrong: has ended before anybody can connect. */
+int main(void)
+{
+    return 0;
+}

@@ -1,0 +1,3 @@
+/* Wrong: nobody waits for the children: each becomes a zombie. */
+#define REAPER SIG_DFL
+#include "fork_base.h"

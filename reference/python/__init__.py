@@ -1,0 +1,1 @@
+"""The ladder in Python: iterative, fork, thread."""

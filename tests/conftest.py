@@ -1,0 +1,52 @@
+"""For all tests: their order, and for those of the injecting engine a server whose calls are trapped."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.trapping import Trapped, command_of
+from wnohang import gallery, inject
+from wnohang.contain import Nursery
+from wnohang.launch import Target
+from wnohang.server import Server
+from wnohang.verdict import Times
+
+# Who fails one of these burns the processors in every test that a client leaves: minutes.
+_BURNING = frozenset({"RES-4", "THRD-4"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The kill matrix first: servers that burn, then those that fail much, for each failure waits for patience."""
+    servers = gallery.gallery()
+
+    def lasts(item: pytest.Item) -> tuple[int, int]:
+        call = getattr(item, "callspec", None)
+        if item.get_closest_marker("matrix") is None or call is None:
+            return (-1, 0)
+        server = servers[call.params["name"]]
+        return (len(_BURNING & set(server.expect)), len(server.expect))
+
+    items.sort(key=lasts, reverse=True)
+
+
+@pytest.fixture
+def trapped() -> Iterator[Trapped]:
+    """`trapped(command or name of the gallery, trap=..., namespaces=...)`: a server that listens; ended afterwards."""
+    if reason := inject.permitted() or inject.copying_permitted():
+        pytest.skip(f"nothing can be injected here: {reason}")
+    with contextlib.ExitStack() as opened:
+
+        def start(
+            what: str | Sequence[str], *, trap: Sequence[str] = inject.IO, namespaces: bool | None = None
+        ) -> Server:
+            nursery = Nursery(namespaces=namespaces)
+            opened.callback(nursery.close)
+            command = command_of(what) if isinstance(what, str) else tuple(what)
+            # Twice the patience: a server under a trap shares a loaded machine with its supervisor.
+            server = Server(nursery, Target("server", command), Times(scale=2.0), trap=trap)
+            return opened.enter_context(server)
+
+        yield start

@@ -1,0 +1,152 @@
+"""Clients of a counter, as the tests of SYNC use them: what they note, and what they say of a server that is wrong."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from wnohang.launch import Target
+from wnohang.remote import RunningServer
+from wnohang.spec.linearizability import Kind, Operation
+from wnohang.stimuli.counting import Caller, converse, increment, read
+from wnohang.stimuli.history import mixed, one_order_explains, rises
+from wnohang.verdict import Times, Violation
+
+Answer = Callable[[bytes], bytes]
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Answers each line with what `answer` makes of it; closes when that is empty."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer = answer
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """One client."""
+
+    def handle(self) -> None:
+        assert isinstance(self.server, Server)
+        for line in self.rfile:
+            reply = self.server.answer(line)
+            if not reply:
+                return
+            self.wfile.write(reply)
+
+
+@contextmanager
+def running(answer: Answer) -> Iterator[RunningServer]:
+    """The kit's view of such a server; a fifth of the usual patience."""
+    with Server(answer) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            target = Target("it", (), dialect="counter", address=("127.0.0.1", serving.server_address[1]))
+            with RunningServer(target, Times(0.2)) as server:
+                yield server
+        finally:
+            serving.shutdown()
+            thread.join()
+
+
+def counting() -> Answer:
+    """A right counter's answers."""
+    lock, numbers = threading.Lock(), [0]
+
+    def answer(line: bytes) -> bytes:
+        with lock:
+            numbers[0] += line == b"INCR\n"
+            return b"%d\n" % numbers[0]
+
+    return answer
+
+
+def test_a_history_holds_each_request_with_its_times_and_its_answer() -> None:
+    with running(counting()) as server:
+        caller = Caller(server.connect(), mixed(0, 30), window=7)
+        assert converse(server, [caller])
+    assert [each.kind for each in caller.history] == mixed(0, 30)
+    assert [each.answer for each in caller.history if each.kind is Kind.INCR] == list(range(1, 21))
+    assert all(each.end is not None and each.call <= each.end for each in caller.history)
+
+
+def test_several_callers_have_their_turns() -> None:
+    with running(counting()) as server:
+        callers = [Caller(server.connect(), mixed(number, 20), window=1 + number) for number in range(4)]
+        assert converse(server, callers)
+        one_order_explains(server, [one for each in callers for one in each.history], start=0)
+        last = server.connect()
+        assert read(last) == sum(one.kind is Kind.INCR for each in callers for one in each.history)
+
+
+def test_what_was_not_answered_is_kept_without_an_end() -> None:
+    with running(counting()) as server:
+        caller = Caller(server.connect(), [Kind.INCR])
+        caller.go_on()
+        caller.client.reset()
+    assert [(each.kind, each.end, each.answer) for each in caller.history] == [(Kind.INCR, None, None)]
+
+
+def test_silence_ends_with_patience() -> None:
+    never = threading.Event()
+
+    def answer(_: bytes) -> bytes:
+        never.wait(30)
+        return b""
+
+    with running(answer) as server:
+        caller = Caller(server.connect(), [Kind.INCR])
+        assert not converse(server, [caller])
+        assert not caller.ended
+        with pytest.raises(Violation, match=r"B's b'INCR\\n' is answered\nobserved: nothing for 0\.6 s"):
+            increment(server.connect())
+        never.set()
+
+
+def test_a_closed_connection_is_told_from_silence() -> None:
+    with (
+        running(lambda _: b"") as server,
+        pytest.raises(Violation, match=r"A's b'INCR\\n' is answered\nobserved: the connection was closed"),
+    ):
+        increment(server.connect())
+
+
+@pytest.mark.parametrize("reply", ["ERR\n", "-1\n", "\n", "1x\n", "1 \n", "99999" * 20 + "\n", "77777" * 20])
+def test_what_is_no_number_is_shown(reply: str) -> None:
+    what = r"A's b'INCR\\n' is answered with a number"
+    with running(lambda _: reply.encode()) as server, pytest.raises(Violation, match=what):
+        increment(server.connect())
+
+
+def test_an_answer_too_many_is_shown() -> None:
+    what = "A has as many answers as requests"
+    with running(lambda _: b"1\n2\n") as server, pytest.raises(Violation, match=what):
+        increment(server.connect())
+
+
+def test_a_contradiction_is_told_with_its_operations() -> None:
+    history = [Operation("A", Kind.INCR, 5.0, 5.001, 3), Operation("B", Kind.GET, 5.002, 5.004, 2)]
+    with running(counting()) as server, pytest.raises(Violation) as caught:
+        one_order_explains(server, history, start=2)
+    assert caught.value.observed.splitlines() == [
+        "B read 2 after A had been answered 3.",
+        "A increment from 0.0 ms to 1.0 ms: 3",
+        "B read from 2.0 ms to 4.0 ms: 2",
+    ]
+
+
+def test_the_answers_of_one_connection_have_to_rise() -> None:
+    with running(counting()) as server:
+        caller = Caller(server.connect())
+        caller.answered = [Operation("A", Kind.INCR, 0, 1, number) for number in (1, 2, 4)]
+        rises(caller)
+        caller.answered.append(Operation("A", Kind.INCR, 0, 1, 3))
+        with pytest.raises(Violation, match=r"A's increments are answered in the order.*\nobserved: 3 after 4"):
+            rises(caller)

@@ -1,0 +1,145 @@
+"""The last steps of a child of the init before it becomes the server under test."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import resource
+import signal
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from wnohang.contain import guard, kernel, trap
+else:
+    import guard
+    import kernel
+    import trap
+
+# What ends the text that is typed into the server's standard input, as Ctrl-D does at a terminal.
+_END_OF_FILE = b"\x04"
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What to start, and how. `limits`: names in `resource` to [soft, hard].
+
+    `trapped`: numbers of system calls that are announced to the kit, on a descriptor that is sent through `way_out`.
+    """
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    limits: dict[str, list[int]]
+    trapped: list[int] = field(default_factory=list)
+    way_out: socket.socket | None = None
+
+
+def become_server(birth: Birth, stdin: int, output: int, protected: Iterable[int] | None, failed: int) -> NoReturn:
+    """In the child: look to the server as a shell would that started it in the foreground.
+
+    Never returns; what failed is written to the pipe `failed`: the step, errno, and text. `protected`: whom the
+    server may not send signals to; None in a PID namespace of its own, where it sees nobody else.
+    """
+    step = "preparing"
+    try:
+        _forget_the_kit()
+        step = "limits"
+        _set_limits(birth.limits)
+        _be_first_when_memory_runs_out()
+        step = "preparing"
+        os.dup2(stdin, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        if protected is not None:
+            kernel.die_with_parent(signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                guard.forbid_signals_to(protected)
+        step = "cwd"
+        os.chdir(birth.cwd)
+        if birth.way_out is not None:
+            step = "trap"
+            trap.install(birth.trapped, birth.way_out)
+        step = "exec"
+        _execute(birth)
+    except BaseException as failure:
+        number = getattr(failure, "errno", None) or 0
+        text = os.strerror(number) if number else f"{type(failure).__name__}: {failure}"
+        os.write(failed, f"{step} {number} {text}".encode(errors="replace")[:4000])
+    os._exit(127)
+
+
+def _forget_the_kit() -> None:
+    """A process group of its own, so that Ctrl-C and Ctrl-Z can be sent to it; every signal at its default.
+
+    No session of its own, or the group would be orphaned and SIGTSTP without effect (POSIX, Orphaned Process
+    Group). A kit started with nohup or from a background job has SIGINT ignored, which exec would hand on.
+    """
+    os.setpgid(0, 0)
+    signal.set_wakeup_fd(-1)
+    for number in range(1, signal.NSIG):
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _be_first_when_memory_runs_out() -> None:
+    """The kernel ends the server, and nobody else's process, when it has used up the machine's memory (proc(5))."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def _set_limits(limits: dict[str, list[int]]) -> None:
+    for name, pair in limits.items():
+        which = getattr(resource, name)
+        hard = resource.getrlimit(which)[1]
+        asked = [value if hard == resource.RLIM_INFINITY else min(value, hard) for value in pair]
+        resource.setrlimit(which, (asked[0], asked[1]))
+
+
+def _execute(birth: Birth) -> NoReturn:
+    """As execvp(3) does, but a folder on PATH that may not be entered is no reason: the program is just not there."""
+    name = birth.argv[0]
+    if "/" in name:
+        os.execve(name, birth.argv, birth.env)
+    denied = None
+    for folder in birth.env.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder or os.curdir, name)
+        try:
+            os.execve(path, birth.argv, birth.env)
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.lexists(path):
+                raise  # it is there, and its interpreter is not
+        except PermissionError as failure:
+            denied = failure if os.path.exists(path) else denied
+    raise denied or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def typed_in(text: str) -> tuple[int, int | None]:
+    """Standard input as at a terminal: the text has been typed, then nobody types. Both ends of a pipe.
+
+    Not /dev/null and not a file: those are at their end, on which some servers quit and others loop, and epoll
+    refuses both. A text that ends in Ctrl-D ("\\x04") is followed by the end of file; the second end is then None.
+    """
+    read, write = os.pipe2(os.O_CLOEXEC)
+    data = text.encode()
+    ended = data.endswith(_END_OF_FILE)
+    data = data.removesuffix(_END_OF_FILE)
+    try:
+        if len(data) > fcntl.fcntl(write, fcntl.F_GETPIPE_SZ):
+            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, len(data))
+        os.set_blocking(write, False)
+        if os.write(write, data) != len(data):
+            raise OSError("too long")
+    except OSError as failure:
+        os.close(read)
+        os.close(write)
+        raise ValueError(f"the text for standard input is too long ({len(data)} bytes)") from failure
+    if not ended:
+        return read, write
+    os.close(write)
+    return read, None

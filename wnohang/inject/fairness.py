@@ -1,0 +1,68 @@
+"""Which faults a kernel could have produced: EINTR meets only a process that catches signals.
+
+A call that sleeps ends with EINTR when a handler has run, and the handler was installed without SA_RESTART, or the call
+is one that is never restarted (signal(7)). A server that catches nothing meets EINTR only where stopping and continuing
+a process ends a call: epoll_wait, and calls on sockets with a timeout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wnohang.inject.faults import Faults
+from wnohang.observe import caught_signals, process
+
+SA_RESTART = 0x10000000
+# Calls that end with EINTR after any handler, SA_RESTART or not (signal(7)).
+NEVER_RESTARTED = ("select", "poll", "epoll_wait")
+# Of these the C library and runtimes use some for themselves (thread cancellation, setuid): no test sends them.
+_OF_THE_LIBRARY = (32, 33, 34)
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A signal that a process catches. `restarts`: calls are restarted; None: not known (`HANDLERS` not trapped)."""
+
+    signum: int
+    restarts: bool | None
+
+
+def handlers(pid: int, faults: Faults | None = None) -> list[Handler]:
+    """What a process catches now, by its SigCgt; whether calls are restarted, by what it was seen to ask for.
+
+    A child has its parent's handlers, unless it was seen to install its own.
+    """
+    flags = _flags(pid, faults) if faults is not None else {}
+    return [
+        Handler(signum, bool(flags[signum] & SA_RESTART) if signum in flags else None)
+        for signum in sorted(caught_signals(pid))
+        if signum not in _OF_THE_LIBRARY
+    ]
+
+
+def _flags(pid: int, faults: Faults) -> dict[int, int]:
+    """sa_flags by signal, the process's own before its parent's."""
+    own: dict[int, dict[int, int]] = {}
+    parents: dict[int, int] = {}
+    for each, parent, signum, _, flags in faults.handlers():
+        own.setdefault(each, {})[signum] = flags
+        parents[each] = parent
+    found: dict[int, int] = {}
+    lineage: set[int] = set()
+    while pid and pid not in lineage:
+        lineage.add(pid)
+        found = own.get(pid, {}) | found
+        known = process(pid)
+        pid = known.ppid if known is not None else parents.get(pid, 0)
+    return found
+
+
+def may_meet_eintr(pid: int, call: str, faults: Faults | None = None) -> bool:
+    """Whether a kernel could let this family of calls end with EINTR in this process, by a signal that it catches.
+
+    Where it is not known whether calls are restarted, they are taken to be interrupted: the flag is not the default.
+    """
+    caught = handlers(pid, faults)
+    if call in NEVER_RESTARTED:
+        return bool(caught)
+    return any(not each.restarts for each in caught)

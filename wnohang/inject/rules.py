@@ -1,0 +1,56 @@
+"""What is to be injected, and when: one rule for each fault that a test asks for. No I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Rule:
+    """Which calls it is about, at which of them it acts, and what it does then.
+
+    `act`: "error" (the call fails with `errno`), "short" (it moves `size` bytes; 0: half), "abort" (the connection at
+    hand is reset, and accept fails with ECONNABORTED). `at`: from which entry on, counted for each process from 1;
+    `times`: at so many entries, whichever process comes to them; 0: at every one. `makes`: "process" or "thread", for
+    calls that can make both. `slow`: only entries that may sleep count. `ready`: an entry counts when what it waits
+    for is there; it is held until then.
+    """
+
+    id: int
+    calls: list[str]
+    act: str
+    errno: int = 0
+    at: int = 1
+    times: int = 1
+    size: int = 0
+    process: int | None = None
+    thread: int | None = None
+    inode: int | None = None
+    makes: str = ""
+    slow: bool = False
+    ready: bool = False
+    hand_over: bool = False
+    fired: int = 0
+    entries: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has done all that it was to do."""
+        return 0 < self.times <= self.fired
+
+    def concerns(self, thread: int, process: int) -> bool:
+        """Whether it is about calls of this thread."""
+        return not self.spent and self.process in (None, process) and self.thread in (None, thread)
+
+    def count(self, process: int) -> bool:
+        """One entry more of this process; whether the rule acts on it."""
+        now = self.entries[process] = self.entries.get(process, 0) + 1
+        if now < self.at:
+            return False
+        self.fired += 1
+        return True
+
+    def take_back(self, process: int) -> None:
+        """What was counted last, and acted upon, could not be done: the next entry is to be tried instead."""
+        self.entries[process] -= 1
+        self.fired -= 1

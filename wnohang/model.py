@@ -1,0 +1,253 @@
+"""The concurrency model of a server, told from what happens to its processes and threads as clients come and go."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+from wnohang.client import Client
+from wnohang.contain import LaunchError
+from wnohang.observe import switches, threads
+from wnohang.requirement import Trait
+from wnohang.server import Server
+from wnohang.verdict import Budget, Violation
+
+# So many clients one after another tell threads made for each client from threads of a pool, which are used again.
+_SEQUENTIAL = 4
+# Exchanges that make the switches of the serving thread stand out from a runtime's own threads.
+_EXCHANGES = 6
+
+
+class Model(StrEnum):
+    """How a server serves several clients."""
+
+    ITERATIVE = "iterative"
+    FORK = "fork"
+    THREAD = "thread"
+    PREFORK = "prefork"
+    THREAD_POOL = "thread-pool"
+    EVENT_LOOP = "event-loop"
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return {
+            Model.ITERATIVE: "iterative (one client at a time)",
+            Model.FORK: "fork per client",
+            Model.THREAD: "thread per client",
+            Model.PREFORK: "prefork (a pool of processes)",
+            Model.THREAD_POOL: "thread pool",
+            Model.EVENT_LOOP: "event loop",
+        }[self]
+
+
+TRAITS: dict[Model, frozenset[Trait]] = {
+    Model.ITERATIVE: frozenset(),
+    Model.FORK: frozenset({Trait.CONCURRENT, Trait.FORKING}),
+    Model.THREAD: frozenset({Trait.CONCURRENT, Trait.THREADING}),
+    Model.PREFORK: frozenset({Trait.CONCURRENT}),
+    Model.THREAD_POOL: frozenset({Trait.CONCURRENT, Trait.THREADING}),
+    Model.EVENT_LOOP: frozenset({Trait.CONCURRENT, Trait.MULTIPLEXING}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What was found: the model, its evidence, and the reason why the server cannot be judged, if it serves nobody."""
+
+    model: str | None
+    evidence: list[str]
+    problem: str | None = None
+    output: tuple[str, ...] = ()
+    concurrent: bool = False  # seen to serve two clients at once, by whatever model
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+def detect(server: Server) -> Detection:
+    """Connect two clients, then serve them, then some in a row, and watch. The server is used up by it.
+
+    Both are silent at first: a server that ends a session with its first answer would leave nothing to look at.
+    """
+    census = _Census(server)
+    try:
+        first = server.connect()
+        _let_take_up(server, first)
+        census.take()
+        second = server.connect_at_once(1)[0]
+        both_accepted = _let_take_up(server, second)
+        census.take()
+        silent = (server.holders(first), server.holders(second))
+        first.engage()
+    except Violation as violation:
+        return _first_unserved(server, census, violation)
+    one_process = len(census.at[-1]) == 1
+    if one_process and not both_accepted and first.has_ended():
+        return Detection(Model.ITERATIVE, ["client B was accepted only after the session of client A had ended"])
+    try:
+        second.skip_greeting()
+        second.engage()
+    except Violation as violation:
+        return _one_at_a_time(server, first, second, violation)
+    census.take()
+    try:
+        return _classify(server, census, first, second, silent)
+    except Violation as violation:
+        evidence = f"two clients at once were served, but further ones were not: {violation.observed}"
+        return Detection(None, [evidence], concurrent=True)
+
+
+def _first_unserved(server: Server, census: _Census, violation: Violation) -> Detection:
+    """The first of two clients got no answer. Does a client that is alone get one?"""
+    output = tuple(server.cell.output().lines[-32:])
+    try:
+        server.renew()
+        server.connect().engage()
+    except (Violation, LaunchError):
+        return Detection(None, [], f"{violation.expected}; instead: {violation.observed}", output)
+    model = Model.FORK if census.processes_came() else Model.THREAD if census.threads_came() else None
+    evidence = f"a client alone is served; with a second one connected: {violation.observed}"
+    return Detection(model, [evidence], concurrent=model is not None)
+
+
+def _let_take_up(server: Server, client: Client) -> bool:
+    """Give the server the time to accept a silent client, and to make a worker for it. Tells whether it accepted."""
+    budget = Budget(server.times.patience / 10, server.starvation)
+    while (accepted := bool((end := server.side(client)) and end.inode)) is False and budget.left() > 0:
+        budget.pause()
+    server.rest()
+    return accepted
+
+
+class _Census:
+    """Pids and thread ids at some moments."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.at: list[dict[int, set[int]]] = []
+        self.take()
+
+    def take(self) -> None:
+        """Another moment."""
+        self.at.append({pid: threads(pid) for pid in self._server.living()})
+
+    def processes_came(self) -> bool:
+        """Whether a process was born with each client, when it was accepted or, at the latest, when it was served."""
+        counts = [len(set(now) - set(before)) for before, now in pairwise(self.at)]
+        return all(counts[:2]) or max(counts[2:], default=0) > 1
+
+    def threads_came(self) -> bool:
+        """Likewise for threads of processes that were there before."""
+        counts = [len(self._new_threads(moment)) for moment in range(1, len(self.at))]
+        return all(counts[:2]) or max(counts[2:], default=0) > 1
+
+    def _new_threads(self, moment: int) -> set[int]:
+        """Threads born in processes that were there before."""
+        before = self.at[moment - 1]
+        return {tid for pid, tids in self.at[moment].items() if pid in before for tid in tids - before[pid]}
+
+
+def _one_at_a_time(server: Server, first: Client, second: Client, violation: Violation) -> Detection:
+    """The second client got no answer while the first was connected: does it, once the first has left?"""
+    first.close()
+    try:
+        second.resume()
+    except Violation:
+        problem = f"a second client is never served, even after the first has left: {violation.observed}"
+        return Detection(None, [], problem, tuple(server.cell.output().lines[-32:]))
+    patience = server.times.patience
+    return Detection(
+        Model.ITERATIVE,
+        [
+            f"the second client had no answer for {patience:.2g} s while the first was connected, "
+            "and had it when that left"
+        ],
+    )
+
+
+def _classify(
+    server: Server, census: _Census, first: Client, second: Client, silent: tuple[set[int], set[int]]
+) -> Detection:
+    base = set(census.at[0])
+    now = (server.holders(first), server.holders(second))
+    if census.processes_came():
+        serving = [_pids((early | late) - base) for early, late in zip(silent, now, strict=True)]
+        return Detection(
+            Model.FORK,
+            [f"process {serving[0]} was born with client A, and {serving[1]} with client B; they hold the connections"],
+        )
+    holding = set().union(*silent, *now)
+    if len(server.listening()) > 1 or (len(base) > 1 and server.parent not in holding):
+        return Detection(
+            Model.PREFORK,
+            [f"{len(base)} processes were there before the first client; {_pids(holding)} serve clients A and B"],
+        )
+    if census.threads_came():
+        return _thread_or_pool(server, first, second)
+    return _pool_or_loop(server, first, second)
+
+
+def _thread_or_pool(server: Server, first: Client, second: Client) -> Detection:
+    """Threads came with the clients. Made for each client, or kept for the next?"""
+    first.close()
+    second.close()
+    seen: set[int] = set()
+    fresh = 0
+    for _ in range(_SEQUENTIAL):
+        server.rest()
+        seen |= _all_threads(server)
+        client = server.connect()
+        client.engage()
+        fresh += bool(_all_threads(server) - seen)
+        client.close()
+    evidence = f"of {_SEQUENTIAL} clients one after another {fresh} came with a thread that was not there before"
+    return Detection(Model.THREAD if fresh > _SEQUENTIAL // 2 else Model.THREAD_POOL, [evidence])
+
+
+def _pool_or_loop(server: Server, first: Client, second: Client) -> Detection:
+    """No process and no thread came. Does one thread serve both clients, or each its own?"""
+    if len(_all_threads(server)) == 1:
+        return Detection(Model.EVENT_LOOP, ["one process with one thread serves two clients at once"])
+    busy = [_busy_threads(server, client) for client in (first, second)]
+    if busy[0] & busy[1] or not (busy[0] and busy[1]):
+        return Detection(
+            Model.EVENT_LOOP,
+            [f"{_threads(busy[0] & busy[1] or busy[0] | busy[1])} both clients, by the context switches"],
+        )
+    return Detection(
+        Model.THREAD_POOL,
+        [f"{_threads(busy[0])} client A, {_threads(busy[1])} client B; all were there before the clients"],
+    )
+
+
+def _busy_threads(server: Server, client: Client) -> set[int]:
+    """The threads that went to sleep about once for each exchange."""
+    if not server.dialect.keeps:
+        return set()
+    before = _switches(server)
+    for _ in range(_EXCHANGES):
+        client.exchange()
+    after = _switches(server)
+    return {tid for tid, count in after.items() if count - before.get(tid, 0) >= _EXCHANGES - 1}
+
+
+def _switches(server: Server) -> dict[int, int]:
+    return {tid: count for pid in server.living() for tid, count in switches(pid).items()}
+
+
+def _all_threads(server: Server) -> set[int]:
+    return {tid for pid in server.living() for tid in threads(pid)}
+
+
+def _threads(tids: set[int]) -> str:
+    if not tids:
+        return "no thread was seen to be born for, or to serve only one of,"
+    return f"thread {_pids(tids)} serves" if len(tids) == 1 else f"threads {_pids(tids)} serve"
+
+
+def _pids(pids: set[int]) -> str:
+    return ", ".join(map(str, sorted(pids)))

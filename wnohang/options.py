@@ -1,0 +1,221 @@
+"""The command-line options, and the servers that they describe."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from wnohang import gallery
+from wnohang.coverage import tested
+from wnohang.dialect import DialectError, dialect
+from wnohang.launch import Target, UsageError, check_placeholders, parse_command
+from wnohang.model import Model
+from wnohang.remote import parse_address
+from wnohang.requirement import UnknownRequirement, find
+
+EMBEDDED = ("python/fork", "python/thread")
+_EMBEDDED_COUNTERS = ("python/counter-fork-lock", "python/counter-thread-lock")
+_MOST_CLIENTS = 500
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare them; every one but --requirement and --verdicts begins with --server."""
+    group = parser.getgroup("wnohang", "wnohang: conformance of concurrent TCP servers")
+    add = group.addoption
+    add(
+        "--server",
+        metavar="CMD",
+        help='the command that starts the server, e.g. "./myserver {port}"; default: two references',
+    )
+    add("--server-name", metavar="NAME", help="how reports call it (default: its program's name)")
+    add(
+        "--server-dialect",
+        default="echo",
+        metavar="NAME|FILE.toml",
+        help="what one exchange is: echo, line, upper, counter or a TOML file",
+    )
+    add(
+        "--server-model", metavar="MODEL", help=f"declare the concurrency model: {', '.join(Model)} (default: detected)"
+    )
+    add("--server-clients", default="5", metavar="N", help="how many clients must be served at once (default 5)")
+    add("--server-address", metavar="HOST:PORT", help="judge a server that already runs, by its bytes alone")
+    add(
+        "--server-port",
+        metavar="PORT",
+        help="the port that the server listens on, where it has more than one",
+    )
+    add("--server-cwd", metavar="DIR", help="the folder to start it in")
+    add("--server-env", action="append", default=[], metavar="K=V", help="add to its environment (again for more)")
+    add("--server-stdin", default="", metavar="TEXT", help='what it reads from standard input, e.g. "{port}\\n"')
+    add("--server-patience", metavar="S", help="how long a right server may take for anything, in seconds (default 3)")
+    add("--server-time-scale", metavar="X", help="multiply all budgets (default: measured at the start)")
+    add(
+        "--server-namespaces",
+        choices=("auto", "off", "on"),
+        default="auto",
+        help="containment by namespaces (default: where permitted)",
+    )
+    add("--server-strict", action="store_true", help="a SHOULD that does not hold fails the run too")
+    add("--server-waive", metavar="FILE", help="requirements that may fail: a line each, ID and reason")
+    add(
+        "--server-profile",
+        choices=("student", "grade", "ci"),
+        default="student",
+        help="how many examples Hypothesis tries",
+    )
+    add("--requirement", action="append", default=[], metavar="ID[,ID]", help="judge only these")
+    add("--verdicts", metavar="PATH", help="write the result file (JSON)")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for, checked."""
+
+    targets: tuple[Target, ...]
+    embedded: bool
+    requirements: frozenset[str]
+    waived: dict[str, str]
+    strict: bool
+    profile: str
+    time_scale: float | None
+    patience: float
+    namespaces: bool | None
+    verdicts: Path | None
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Check all options; UsageError in one clear line."""
+    get = config.getoption
+    scale = _number("--server-time-scale", get("--server-time-scale"), 0.05, 100)
+    verdicts = get("--verdicts")
+    if verdicts and not Path(verdicts).absolute().parent.is_dir():
+        raise UsageError(f"--verdicts: {Path(verdicts).absolute().parent} is not a folder")
+    return Options(
+        targets=_targets(config),
+        embedded=not (get("--server") or get("--server-address")),
+        requirements=_requirements(get("--requirement")),
+        waived=_waivers(get("--server-waive")),
+        strict=get("--server-strict"),
+        profile=get("--server-profile"),
+        time_scale=scale,
+        patience=_number("--server-patience", get("--server-patience"), 0.5, 60) or 3.0,
+        namespaces={"auto": None, "off": False, "on": True}[get("--server-namespaces")],
+        verdicts=Path(verdicts).absolute() if verdicts else None,
+    )
+
+
+def _targets(config: pytest.Config) -> tuple[Target, ...]:
+    get = config.getoption
+    if get("--server") and get("--server-address"):
+        raise UsageError(
+            "--server and --server-address exclude each other: one starts a server, the other finds it running"
+        )
+    model = get("--server-model")
+    if model is not None and model not in list(Model):
+        raise UsageError(
+            f"--server-model: unknown model {model!r}; type one of {', '.join(Model)}{_close(model, list(Model))}"
+        )
+    clients = int(_number("--server-clients", get("--server-clients"), 2, _MOST_CLIENTS) or 0)
+    try:
+        dialect(get("--server-dialect"))
+    except DialectError as failure:
+        raise UsageError(f"--server-dialect: {failure}") from None
+    check_placeholders(get("--server-stdin"), "--server-stdin")
+    common = Target(
+        name="",
+        command=(),
+        dialect=_absolute(get("--server-dialect")),
+        model=model,
+        clients=clients,
+        cwd=get("--server-cwd"),
+        env=_environment(get("--server-env")),
+        stdin=_typed(get("--server-stdin")),
+        port=int(_number("--server-port", get("--server-port"), 1, 65535) or 0) or None,
+        address=parse_address(get("--server-address")) if get("--server-address") else None,
+    )
+    return tuple(_with_commands(common, get("--server"), get("--server-name")))
+
+
+def _with_commands(common: Target, command: str | None, name: str | None) -> list[Target]:
+    if common.address is not None:
+        return [replace(common, name=name or f"{common.address[0]}:{common.address[1]}")]
+    if command is not None:
+        words = parse_command(command)
+        return [replace(common, name=name or Path(words[0]).name, command=words)]
+    servers = gallery.gallery()
+    names = _EMBEDDED_COUNTERS if dialect(common.dialect).counts else EMBEDDED
+    return [replace(common, name=each, command=tuple(gallery.command(servers[each]))) for each in names]
+
+
+def _absolute(name: str) -> str:
+    """Workers of a parallel run may stand in another folder."""
+    return str(Path(name).absolute()) if Path(name).is_file() else name
+
+
+def _number(option: str, text: str | None, low: float, high: float) -> float | None:
+    """A number within the limits; argparse's own complaint would be four lines."""
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        if low <= (number := float(text)) <= high:
+            return number
+    raise UsageError(f"{option}: {text} is not a number from {low:g} to {high:g}; type one")
+
+
+def _typed(text: str) -> str:
+    """What is typed into the server: a line ends with Enter, also when the user did not write \\n."""
+    typed = text.encode().decode("unicode_escape")
+    return typed if not typed or typed.endswith(("\n", "\x04")) else typed + "\n"
+
+
+def _environment(pairs: Sequence[str]) -> dict[str, str]:
+    environment = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise UsageError(f"--server-env: {pair!r} is not K=V; type for example --server-env LISTEN={{port}}")
+        check_placeholders(value, "--server-env")
+        environment[name] = value
+    return environment
+
+
+def _requirements(lists: Sequence[str]) -> frozenset[str]:
+    names = [name.strip() for names in lists for name in names.split(",") if name.strip()]
+    try:
+        ids = frozenset(find(name).id for name in names)
+    except UnknownRequirement as failure:
+        raise UsageError(f"--requirement: {failure}") from None
+    if ids and not ids & tested():
+        raise UsageError(f"--requirement: this version has no test of {', '.join(sorted(ids))} yet")
+    return ids
+
+
+def _waivers(path: str | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as failure:
+        raise UsageError(f"--server-waive: cannot read {path}: {failure}") from None
+    waived = {}
+    for number, line in enumerate(lines, 1):
+        name, _, reason = line.partition("#")[0].strip().partition(" ")
+        if not name:
+            continue
+        try:
+            waived[find(name).id] = reason.strip()
+        except UnknownRequirement as failure:
+            raise UsageError(f"--server-waive: {path}, line {number}: {failure}") from None
+    return waived
+
+
+def _close(wrong: str, names: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(wrong, names, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,1 @@
+"""What a run found out: one versioned result file, and every other form of it."""

@@ -1,0 +1,42 @@
+"""The other clients, whom a mishap must not touch."""
+
+from __future__ import annotations
+
+from wnohang.client import Client
+from wnohang.requirement import Trait
+from wnohang.server import Server
+from wnohang.verdict import at_least, proving
+
+
+def present(server: Server, *, one_is_enough: bool = False) -> list[Client]:
+    """Clients that are served and stay: two, or one; none beside whom the iterative server would serve nobody."""
+    count = (1 if one_is_enough else 2) - (Trait.CONCURRENT not in server.traits)
+    clients = []
+    for _ in range(count):  # one after the other: two accepted in a row are CONC-7's business
+        clients.append(server.connect())
+        clients[-1].engage()
+    return clients
+
+
+def seated(server: Server, count: int) -> list[Client]:
+    """Clients of a forking server, each with a worker of its own, who have said nothing yet.
+
+    A server that ends a session with its first answer has workers too, and they can be watched only before that.
+    """
+    clients = []
+    for _ in range(count):
+        client = server.connect()
+        with proving("each client has a process of its own"):
+            server.workers_of(client).becomes(at_least(1))
+        clients.append(client)
+    return clients
+
+
+def all_go_on(server: Server, others: list[Client]) -> Client:
+    """The sessions of the others work as before, and when one has left a newcomer is served in its place: it stays."""
+    for client in others:
+        client.finish()
+        client.close()
+    newcomer = server.connect()
+    newcomer.exchange()
+    return newcomer

@@ -1,0 +1,121 @@
+"""Many clients want the lock at once: does everybody get it in the end, and all about as often?"""
+
+from __future__ import annotations
+
+import select
+from collections import Counter
+from collections.abc import Sequence
+
+from wnohang.client import Client
+from wnohang.observe import Unobservable, blocked_in, threads
+from wnohang.server import Server
+from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
+from wnohang.stimuli.counting import REQUESTS, Caller, converse
+from wnohang.stimuli.history import mixed
+from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation
+
+# Every client has so many requests under way, always: more than a server takes in one receive, so that none of its
+# workers ever has to wait for its client.
+_WINDOW = 4000
+# For so long they contend, in seconds (scaled).
+_CONTEND = 0.4
+# The most that one client may get for one answer of another. Right servers were seen to stay below 2 on two busy
+# processors, whatever their lock; one that lets the last owner have it again leaves nothing to the others.
+_RATIO = 10
+# So many answers of the luckiest client must have come, or nothing was shown.
+_PROVED = 1000
+
+
+def all_get_their_turn(server: Server, clients: int, each: int, rounds: int) -> None:
+    """All send `each` increments and readings at once, and again; Violation when some are never answered."""
+    callers = [Caller(client, window=each) for client in server.connect_many(clients)]
+    for _ in range(rounds):
+        for number, caller in enumerate(callers):
+            caller.add(mixed(number, each))
+        if not converse(server, callers):
+            raise _never_answered(server, callers, each)
+    for caller in callers:
+        caller.client.close()  # a pool may be full of them
+
+
+def _never_answered(server: Server, callers: Sequence[Caller], each: int) -> Violation:
+    missing = sum(len(caller.unanswered) for caller in callers)
+    ended = sum(caller.ended for caller in callers)
+    note = server.death_note()
+    how = f"; {ended} of {len(callers)} connections were closed" if ended else ""
+    return Violation(
+        f"all {each * len(callers)} requests of {len(callers)} clients at once are answered",
+        f"{missing} are not, for {server.times.patience:.2g} s{how}{note or f'; {where_they_wait(server)}'}",
+        fatal=bool(note),
+    )
+
+
+def where_they_wait(server: Server) -> str:
+    """The system calls in which the server's threads are, the most frequent first."""
+    try:
+        calls = Counter(blocked_in(pid, tid) for pid in server.living() for tid in threads(pid))
+    except (NotApplicable, Unobservable) as reason:
+        return str(reason)
+    calls.pop(None, None)
+    return "its threads are in " + ", ".join(f"{call} ({number})" for call, number in calls.most_common())
+
+
+def shares(server: Server, clients: int) -> None:
+    """Equal clients contend for a while; Violation when one gets many times as many answers as another."""
+    if clients < 2:
+        raise NotApplicable("the server has one client at a time: nobody contends with it")
+    contenders = [_Contender(client) for client in server.connect_many(clients)]
+    poll = select.poll()
+    by_socket = {each.client.socket.fileno(): each for each in contenders}
+    for each in contenders:
+        each.top_up()
+        poll.register(each.client.socket, select.POLLIN)
+    budget = Budget(_CONTEND * server.times.scale)  # by the clock: who waits for whom is the question
+    while not budget.is_over():
+        for number, _ in poll.poll(50):
+            by_socket[number].take()
+    _compare(server, contenders)
+
+
+class _Contender:
+    """Always has the same number of increments under way."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.answers = 0
+        self._under_way = 0
+        self._unsent = b""
+
+    def top_up(self) -> None:
+        more = _WINDOW - self._under_way
+        self._under_way += more
+        self._unsent += REQUESTS[Kind.INCR] * more
+        self._unsent = self._unsent[self.client.try_send(self._unsent) :]
+
+    def take(self) -> None:
+        try:
+            data = self.client.socket.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            raise Violation(f"{self.client.name}'s session goes on", "the connection was closed")
+        self.answers += data.count(b"\n")
+        self._under_way -= data.count(b"\n")
+        self.top_up()
+
+
+def _compare(server: Server, contenders: Sequence[_Contender]) -> None:
+    for each in contenders:
+        server.saw(each.client.name, f"has {each.answers} answers")
+    most = max(contenders, key=lambda each: each.answers)
+    least = min(contenders, key=lambda each: each.answers)
+    if most.answers < _PROVED:
+        raise Inconclusive(f"there were too few answers to compare: {most.answers} at the most")
+    if most.answers > _RATIO * least.answers:
+        ratio = f"{most.answers / least.answers:.0f} times as many" if least.answers else "and the other none"
+        raise Violation(
+            f"of {len(contenders)} equal clients none gets {_RATIO} times as many answers as another",
+            f"{most.client.name} {most.answers}, {least.client.name} {least.answers}: {ratio}",
+        )

@@ -1,0 +1,101 @@
+"""Results that the kernel did not mean: errors of accept, of fork and of thread creation, aborted connections, short
+counts. The server's own calls return them, at a moment that the test has chosen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from wnohang.client import Client
+from wnohang.inject import Fault
+from wnohang.observe import threads
+from wnohang.server import Server
+from wnohang.verdict import Inconclusive, NotApplicable, Violation, at_least, proving
+
+# What accept(2) may fail with for want of something that comes back.
+SHORTAGES = {"EMFILE": errno.EMFILE, "ENFILE": errno.ENFILE, "ENOBUFS": errno.ENOBUFS, "ENOMEM": errno.ENOMEM}
+# fork(2), pthread_create(3).
+REFUSALS = {"EAGAIN": errno.EAGAIN, "ENOMEM": errno.ENOMEM}
+# Halves of halves: a buffer of 4 KiB leaves in so many pieces, and the next one begins with one.
+_PIECES = 16
+
+
+def accept_fails(server: Server, number: int) -> None:
+    """The next accept fails with this errno while a client is at the door, who may be turned away or served late."""
+    server.rest()
+    come_until(server, server.faults.inject("accept", number)).close()
+
+
+def accept_is_aborted(server: Server) -> None:
+    """A client's connection is reset before accept has returned it, which says so: ECONNABORTED."""
+    server.rest()
+    come_until(server, server.faults.abort()).close()
+
+
+def no_worker_is_made(server: Server, call: str, number: int) -> None:
+    """ "fork" or "thread" fails for one client. Violation when it is neither served nor sees its session end."""
+    server.rest()
+    fault = server.faults.inject(call, number)
+    struck = _comes(server, fault)
+    if not fault.fired:
+        raise NotApplicable(f"{struck.name} is served, and no {'process' if call == 'fork' else call} was made for it")
+    if not struck.has_input_within(server.times.patience):
+        raise Violation(
+            f"{struck.name}, for whom no worker could be made, sees its session end (or is served late)",
+            f"neither within {server.times.patience:.2g} s{server.death_note()}",
+        )
+    struck.close()
+
+
+def come_until(server: Server, fault: Fault) -> Client:
+    """Clients come and ask, one after the other, until the fault has come to be; the last one. Inconclusive if never.
+
+    Whoever is blocked in accept has entered that call before, and is served: one for each process or thread.
+    """
+    for _ in range(2 * sum(len(threads(pid)) for pid in server.listening()) + 3):
+        client = _comes(server, fault)
+        if fault.fired:
+            return client
+        client.close()
+    trouble = server.faults.trouble()
+    raise Inconclusive(f"{fault.text} could not be injected{': ' + trouble if trouble else ''}")
+
+
+def _comes(server: Server, fault: Fault) -> Client:
+    """A client who asks, and is answered, or meets the fault."""
+    client = _knock(server)
+    happens = server.observable("faults injected, or answers", lambda: int(fault.fired > 0 or client.has_input()))
+    with proving(f"{fault.text} is injected"):
+        happens.becomes(at_least(1))
+    if fault.fired:
+        server.saw("kit", f"injects {fault.history[-1]}")
+    return client
+
+
+def _knock(server: Server) -> Client:
+    """A client that connects and asks; it may be reset at any moment."""
+    client = server.sockets(1)[0]
+    client.begin_connect()
+    try:
+        client.finish_connect()
+        client.ask()
+    except Violation as violation:
+        if violation.fatal:
+            raise
+    return client
+
+
+@contextlib.contextmanager
+def short_counts(client: Client, call: str) -> Iterator[None]:
+    """ "send" or "receive" moves half of what it could, again and again, on this client's connection."""
+    server = client.server
+    end = server.side(client)
+    if end is None or not end.inode:
+        raise Inconclusive(f"the server's end of {client.name}'s connection is not there")
+    fault = server.faults.short(call, times=_PIECES, inode=end.inode)
+    yield
+    if not fault.fired:
+        raise NotApplicable(f"no {call} on {client.name}'s connection could be cut short: {server.faults.trouble()}")
+    server.saw("kit", f"has cut {fault.fired} calls short: {fault.history[0]}, and so on")

@@ -1,0 +1,106 @@
+"""What many clients asked and got, against the sequential counter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from wnohang.server import Server
+from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
+from wnohang.stimuli.counting import Caller, all_answered, increment
+from wnohang.verdict import Violation
+
+# Requests of each client of the concurrent history.
+_EACH = 120
+# Clients that ask and are gone before the answer: what they asked has happened or not.
+_GONE = 3
+
+
+def mixed(number: int, count: int) -> list[Kind]:
+    """Two increments and a reading, in turn; each client begins at another place."""
+    return [Kind.GET if (number + place) % 3 == 2 else Kind.INCR for place in range(count)]
+
+
+def concurrent_history(server: Server, clients: int) -> tuple[list[Operation], int]:
+    """Clients ask at the same time, one request after the other or a few at once; and the value before all that."""
+    first = server.connect()
+    start = increment(first)
+    first.close()
+    history = [_asks_and_is_gone(server) for _ in range(_GONE)]
+    callers = [
+        Caller(client, mixed(number, _EACH), window=1 if number % 2 else 4)
+        for number, client in enumerate(server.connect_many(clients))
+    ]
+    all_answered(server, callers)
+    for each in callers:
+        each.client.close()
+    last = Caller(server.connect(), [Kind.GET, Kind.INCR, Kind.GET])
+    all_answered(server, [last])
+    for each in (*callers, last):
+        history += each.history
+    return history, start
+
+
+def _asks_and_is_gone(server: Server) -> Operation:
+    caller = Caller(server.connect(), [Kind.INCR])
+    caller.go_on()
+    caller.client.reset()
+    return caller.unanswered[0]
+
+
+def one_order_explains(server: Server, history: Sequence[Operation], start: int) -> None:
+    """Violation, with the few operations that contradict each other, when none does."""
+    server.saw("kit", f"looks for an order of {len(history)} requests to a counter that was {start}")
+    found = contradiction(history, start)
+    if found is not None:
+        told = _told(found.operations, min(each.call for each in history))
+        raise Violation("one order of all requests explains every answer", f"{found.sentence}\n{told}")
+
+
+def _told(operations: Iterable[Operation], begun: float) -> str:
+    """A line each, with their times in milliseconds since the first request."""
+    lines = []
+    for each in sorted(operations, key=lambda each: each.call):
+        until = f"{(each.end - begun) * 1000:.1f} ms: {each.answer}" if each.end is not None else "never answered"
+        lines.append(f"{each.client} {each.kind.value} from {(each.call - begun) * 1000:.1f} ms to {until}")
+    return "\n".join(lines)
+
+
+def storm(server: Server, clients: int, sizes: Sequence[int]) -> None:
+    """All send so many increments in one write while the server is stopped, and its workers begin together.
+
+    A lost update needs two workers at the same few instructions. Hence several rounds; a small one tells what happened
+    more clearly, in a large one it happens more often. Violation when two answers are the same, one is skipped, a
+    client's own do not rise, or the total does not agree.
+    """
+    callers = [Caller(client, window=max(sizes)) for client in server.connect_many(clients)]
+    for caller in callers:
+        increment(caller.client)  # by now each has its worker
+    for each in sizes:
+        _one_storm(server, callers, each)
+
+
+def _one_storm(server: Server, callers: Sequence[Caller], each: int) -> None:
+    start = increment(callers[0].client)
+    for caller in callers:
+        caller.answered.clear()
+        caller.add([Kind.INCR] * each)
+    with server.stopped():
+        for caller in callers:
+            caller.go_on()
+    all_answered(server, callers)
+    last = Caller(callers[0].client, [Kind.INCR])
+    all_answered(server, [last])
+    one_order_explains(server, [one for caller in (*callers, last) for one in caller.history], start)
+    for caller in callers:
+        rises(caller)
+
+
+def rises(caller: Caller) -> None:
+    """Violation when a client's later increment got a lower number: its requests are answered in their order."""
+    for before, after in pairwise(one for one in caller.answered if one.kind is Kind.INCR):
+        if (after.answer or 0) <= (before.answer or 0):
+            raise Violation(
+                f"{caller.client.name}'s increments are answered in the order in which it sent them",
+                f"{after.answer} after {before.answer}",
+            )

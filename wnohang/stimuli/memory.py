@@ -1,0 +1,45 @@
+"""Does memory grow with the number of clients that have come and gone?"""
+
+from __future__ import annotations
+
+from wnohang.observe import private_memory, runtime
+from wnohang.server import Server
+from wnohang.stimuli.cycles import come_and_go
+from wnohang.verdict import NotApplicable, Violation
+
+_WARM_UP = 40
+_BLOCK = 100
+_BLOCKS = 3
+
+
+def grows_at_most(server: Server, *, bytes_per_client: int) -> None:
+    """Violation when each of some blocks of clients in a row leaves more behind than allowed.
+
+    One reading says nothing: allocators keep what was freed. A leak shows in every block; the first block without
+    growth ends the search.
+    """
+    kinds = {kind for pid in server.living() if (kind := runtime(pid))}
+    if kinds & {"jvm", "node", "go"}:
+        raise NotApplicable(
+            f"the heap of a {', '.join(sorted(kinds))} server grows until it is collected: size tells nothing"
+        )
+    come_and_go(server, _WARM_UP)
+    grown = clients = 0
+    for _ in range(_BLOCKS):
+        before = _memory(server)
+        came = come_and_go(server, _BLOCK)
+        more = _memory(server) - before
+        server.timeline.add("kernel", f"private memory: {more:+d} bytes after {came} clients")
+        if more <= bytes_per_client * came:
+            return
+        grown, clients = grown + more, clients + came
+    per_client = grown / clients
+    raise Violation(
+        f"private memory grows by less than {bytes_per_client} bytes a client",
+        f"by {per_client:.0f} bytes a client, in each of {_BLOCKS} blocks of clients, {clients} in all",
+    )
+
+
+def _memory(server: Server) -> int:
+    server.rest()
+    return private_memory(server.living())

@@ -1,0 +1,90 @@
+"""What can befall one client, at every stage of its session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wnohang.client import Client
+from wnohang.observe import TcpState
+from wnohang.server import Server
+from wnohang.stimuli.pressure import Pressure
+from wnohang.verdict import NotApplicable, Observable, proving
+
+_HAS_FIN = (TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.CLOSING, TcpState.TIME_WAIT)
+
+
+def reset_at_once(server: Server) -> None:
+    """RST right after the handshake."""
+    server.connect().reset()
+
+
+def reset_in_mid_request(server: Server) -> None:
+    """RST after half a request."""
+    client = server.connect()
+    client.send_half()
+    client.reset()
+
+
+def reset_with_answer_unread(server: Server) -> None:
+    """RST while the answer waits to be read."""
+    client = server.connect()
+    client.ask()
+    client.has_input_within(server.times.patience)
+    client.reset()
+
+
+def reset_when_idle(server: Server) -> None:
+    """RST between two requests."""
+    client = server.connect()
+    client.engage()
+    client.reset()
+
+
+def half_close_and_reset(server: Server) -> None:
+    """FIN, and then RST."""
+    client = server.connect()
+    client.engage()
+    client.half_close()
+    client.reset()
+
+
+def reset_in_send(server: Server, *, half_closed_first: bool = True) -> None:
+    """RST while the server is blocked in sending to this client.
+
+    After a FIN the kernel answers the server's next send with EPIPE, and so SIGPIPE (tcp_reset in the kernel: in
+    CLOSE_WAIT the error is EPIPE); without one the first error is ECONNRESET, and SIGPIPE comes with the send after it.
+    """
+    client = server.connect(narrow=True)
+    pressure = Pressure(client)
+    pressure.fill()
+    if half_closed_first:
+        client.half_close()
+        state = Observable("the server's socket", lambda: _state(client), server.times, server)
+        with proving("the FIN has arrived while the server is blocked in send"):
+            state.becomes("has the FIN")
+    client.reset()
+
+
+def _state(client: Client) -> str:
+    """A server that keeps its answers to itself until they can be sent may close at the FIN: then it sends no more."""
+    end = client.server.side(client)
+    if end is None or end.state in _HAS_FIN:
+        return "has the FIN"
+    return f"is in {end.state.name}"
+
+
+def _reset_in_send(server: Server) -> None:
+    try:
+        reset_in_send(server)
+    except NotApplicable:
+        return  # the dialect cannot fill a pipe; the other mishaps remain
+
+
+MISHAPS: dict[str, Callable[[Server], None]] = {
+    "reset at once": reset_at_once,
+    "reset in mid-request": reset_in_mid_request,
+    "reset with the answer unread": reset_with_answer_unread,
+    "reset when idle": reset_when_idle,
+    "half-close and reset": half_close_and_reset,
+    "reset during send": _reset_in_send,
+}

@@ -1,0 +1,106 @@
+"""Fill one client's pipe until the server cannot send to it any more, proved by the socket tables."""
+
+from __future__ import annotations
+
+from wnohang.client import Client
+from wnohang.dialect import Dialect
+from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation
+
+# One request of the flood. Small against the window, so that the FIN can follow when the server has stopped reading.
+_TOKEN_BYTES = 4000
+# So much may wait unread in the server's receive buffer, whose window is 64 KiB at first. More would keep the FIN out.
+_UNREAD_AT_MOST = 3 * _TOKEN_BYTES
+# A server that takes this many bytes without being read buffers without bound.
+_CAP = 8 << 20
+# For so long neither queue of the server's socket may change before it counts as blocked, in seconds (scaled).
+_STILL = 0.03
+
+
+def can_fill(dialect: Dialect) -> bool:
+    """Whether a client of this dialect can fill its pipe: send on without reading, and know what it is owed."""
+    return dialect.pipelines and dialect.reply("x") is not None
+
+
+class Pressure:
+    """A client that has sent much and read nothing; what it is owed is remembered, where the dialect tells."""
+
+    def __init__(self, client: Client, request: bytes | None = None) -> None:
+        """`request`: flood with this one in place of the dialect's own."""
+        dialect = client.server.dialect
+        if not dialect.pipelines:
+            raise NotApplicable(f"in the dialect {dialect.name} a client cannot send on without reading")
+        if dialect.reply("x") is None and not dialect.counts:
+            raise NotApplicable(f"the dialect {dialect.name} does not know to the byte what a client is owed")
+        self.client = client
+        self.sent = 0
+        self._owed = bytearray()
+        self._rest = b""
+        self._numbers = 0
+        self._request = request
+
+    def fill(self, cap: int = _CAP) -> None:
+        """Send until the server is seen to be blocked, or has taken `cap` bytes and still owes some.
+
+        Blocked means: its socket holds bytes that it has not read and bytes that the client has not taken, and neither
+        number changes. Inconclusive when that does not come about.
+        """
+        server = self.client.server
+        budget = Budget(3 * server.times.patience, server.starvation)
+        while self.sent < cap:
+            unread, unsent = self._queues()
+            if unread < _UNREAD_AT_MOST:
+                self._send_one()
+            elif unsent and self._stands_still((unread, unsent)):
+                break
+            if budget.left() <= 0:
+                raise Inconclusive(f"the pipe did not fill up within {budget.elapsed:.1f} s ({self.sent} bytes sent)")
+        server.timeline.add(self.client.name, f"has sent {self.sent} bytes and read none: the server is blocked")
+
+    def _send_one(self) -> None:
+        if not self._rest:
+            self._numbers += 1
+            token = f"{self.client.name}{self._numbers:06d}".ljust(_TOKEN_BYTES, self.client.name[0].lower())
+            request = self._request or self.client.server.dialect.request(token)
+            times = max(1, _TOKEN_BYTES // len(request))  # a request that carries no token is short
+            self._rest = request * times
+            self._owed += (self.client.server.dialect.reply(token) or b"") * times
+        try:
+            taken = self.client.try_send(self._rest)
+        except Violation as violation:
+            if violation.fatal:
+                raise
+            raise self._ended_early() from None
+        self.sent += taken
+        self._rest = self._rest[taken:]
+        if not taken:
+            Budget(1).pause()
+
+    def _stands_still(self, seen: tuple[int, int]) -> bool:
+        budget = Budget(_STILL * self.client.server.times.scale, self.client.server.starvation)
+        while budget.left() > 0:
+            budget.pause()
+            if self._queues() != seen:
+                return False
+        return True
+
+    def _queues(self) -> tuple[int, int]:
+        """What the server's socket holds: bytes that the server has not read, and that the client has not taken."""
+        end = self.client.server.side(self.client)
+        if end is None:
+            raise self._ended_early()
+        return end.receive_queue, end.send_queue
+
+    def _ended_early(self) -> Inconclusive:
+        return Inconclusive(f"the server ended the session before the pipe was full, after {self.sent} bytes")
+
+    def hold(self) -> None:
+        """Read nothing for a while: a server that sends with a time limit (SO_SNDTIMEO) gives up within it."""
+        budget = Budget(2 * self.client.server.times.quiet)
+        while budget.left() > 0:
+            budget.pause()
+
+    def drain(self) -> None:
+        """Take everything back, and see that it is what was sent; only where the dialect knows that to the byte."""
+        rest, self._rest = self._rest, b""
+        self.client.converse(rest, bytes(self._owed))
+        self._owed.clear()

@@ -1,0 +1,96 @@
+"""Take a running server's descriptors away, by its own limit (prlimit(2)), and prove that accept fails for it."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Iterator
+
+from wnohang.client import Client
+from wnohang.observe import lowest_free_descriptor, threads
+from wnohang.server import Server
+from wnohang.verdict import Budget, Inconclusive, Violation, at_least
+
+# For so long a connection must stay unaccepted before it counts as stuck, in seconds (scaled).
+_STUCK = 0.05
+
+
+class Shortage:
+    """What the processes that listen may open now: pid, and the first descriptor that is forbidden."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.limits: dict[int, int] = {}
+
+    def wait_for_room(self) -> None:
+        """Wait, with patience, until a process that listens has closed what its clients left: accept has one again.
+
+        A server that is asked sooner may rightly turn the next client away: it has no descriptor yet.
+        """
+        with contextlib.suppress(Violation):
+            self.server.observable("listening processes that may open a descriptor", self._able).becomes(at_least(1))
+
+    def _able(self) -> int:
+        return sum(pid in self.server.listening() and _lowest(pid) < limit for pid, limit in self.limits.items())
+
+
+def _lowest(pid: int) -> float:
+    try:
+        return lowest_free_descriptor(pid)
+    except ProcessLookupError:
+        return float("inf")
+
+
+@contextlib.contextmanager
+def no_descriptors(server: Server) -> Iterator[Shortage]:
+    """Every process that listens may open no further descriptor; the old limits come back at the end."""
+    shortage = Shortage(server)
+    old: dict[int, tuple[int, int]] = {}
+    server.rest()  # a parent that is about to close a descriptor would have that one to spare
+    for pid in server.listening():
+        with contextlib.suppress(ProcessLookupError):
+            free = lowest_free_descriptor(pid)
+            old[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, old[pid][1]))
+            shortage.limits[pid] = free
+            server.timeline.add("kit", f"process {pid} may have no descriptor from {free} on")
+    try:
+        yield shortage
+    finally:
+        for pid, limits in old.items():
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        server.timeline.add("kit", "the old limit on descriptors is back")
+
+
+def exhaust(server: Server) -> list[Client]:
+    """Connect until a client is left waiting, or turned away; the clients that are left.
+
+    Whoever is blocked in accept has reserved its descriptor already: the first connection still succeeds, and in a pool
+    the first of each process, or thread.
+    """
+    for _ in range(2 * sum(len(threads(pid)) for pid in server.listening()) + 3):
+        client = server.connect_at_once(1)[0]  # its greeting, if there is one, is not waited for
+        client.ask()
+        if _is_left_alone(server, client):
+            server.timeline.add("kernel", f"{client.name} is left alone: accept finds no descriptor")
+            return [client]
+        client.close()
+    raise Inconclusive("the server went on accepting although it may open no descriptor")
+
+
+def _is_left_alone(server: Server, client: Client) -> bool:
+    """Whether the connection stays in the listener's queue, or is closed without an answer."""
+    budget = Budget(server.times.patience, server.starvation)
+    stuck: Budget | None = None
+    while budget.left() > 0:
+        if client.has_input():
+            return client.wait_end(within=0.001) is not None and not client.was_answered
+        if server.waiting():
+            stuck = stuck or Budget(_STUCK * server.times.scale, server.starvation)
+            if stuck.left() <= 0:
+                return True
+        else:
+            stuck = None
+        budget.pause()
+    return True

@@ -1,0 +1,22 @@
+"""Data of many sizes in which every place can be told from its neighbours."""
+
+from __future__ import annotations
+
+from wnohang.dialect import Dialect
+
+# 1 to 65537: one less than, as much as, and one more than each power of two. Buffers have such sizes.
+AROUND_POWERS_OF_TWO = sorted({size for power in range(1, 17) for size in (2**power - 1, 2**power, 2**power + 1)})
+
+_LINE = 1000
+
+
+def counted(size: int) -> bytes:
+    """`size` bytes that count: b"0000001 0000002 ..."; printable, so that a report can show them."""
+    return b"".join(b"%07d " % number for number in range(size // 8 + 1))[:size]
+
+
+def pieces(dialect: Dialect, size: int) -> bytes:
+    """About `size` bytes that the dialect echoes: as they are, or in lines of a thousand."""
+    if not dialect.lines:
+        return counted(size)
+    return b"".join(dialect.framed(b"%07d" % number + b"x" * (_LINE - 8)) for number in range(size // _LINE))

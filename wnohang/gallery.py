@@ -21,13 +21,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-LANGUAGES = frozenset({"c", "python", "node", "java", "debian"})
+LANGUAGES = frozenset({"c", "python", "go", "rust", "node", "java", "debian"})
 MODELS = frozenset({"iterative", "fork", "thread", "prefork", "thread-pool", "event-loop"})
+# How whoever serves waits for its clients: the five models of the course text, the ways of multiplexing told apart.
+MECHANISMS = frozenset({"blocking", "nonblocking", "select", "poll", "epoll", "sigio", "aio", "io_uring"})
 ROLES = frozenset({"reference", "odd", "wrong", "seed"})
 VERDICTS = frozenset({"FAIL", "WARN", "INCONCLUSIVE", "ERROR"})
 
 _REQUIRED = {"name", "language", "model", "dialect", "command", "role", "lesson"}
-_OPTIONAL = {"file", "flags", "needs", "expect", "collateral", "mortal"}
+_OPTIONAL = {"file", "flags", "needs", "expect", "collateral", "mortal", "io"}
 # -O1 -g: quick enough to serve, and a line number for every address when a worker is stepped.
 _C_FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-pthread"]
 _COMPILE_SECONDS = 120
@@ -50,9 +52,10 @@ class Expectation:
 class GalleryServer:
     """One entry of a manifest. `file` is absolute, None for programs of the distribution; `dialect` a name or a path.
 
-    `expect` holds, by requirement id, every verdict that is neither PASS nor NOT_APPLICABLE. `collateral`: requirements
-    that the defect breaks in some runs only, or for which it leaves nothing to judge. `mortal`: it ends the
-    server, so that whatever is being tested at that moment may be blamed for it.
+    `io` is the mechanism, stated for every server that is right. `expect` holds, by requirement id, every verdict that
+    is neither PASS nor NOT_APPLICABLE. `collateral`: requirements that the defect breaks in some runs only, or for which
+    it leaves nothing to judge. `mortal`: it ends the server, so that whatever is being tested at that moment may be
+    blamed for it.
     """
 
     name: str
@@ -68,6 +71,7 @@ class GalleryServer:
     expect: Mapping[str, Expectation] = field(default_factory=dict, hash=False)
     collateral: frozenset[str] = frozenset()
     mortal: bool = False
+    io: str | None = None
 
 
 def reference_folder() -> Path:
@@ -129,8 +133,8 @@ def _entry(manifest: Path, raw: Mapping[str, Any]) -> GalleryServer:
         raise GalleryError(f"{place}: {', '.join(sorted(absent))} missing")
     if unknown := raw.keys() - _REQUIRED - _OPTIONAL:
         raise GalleryError(f"{place}: unknown key {', '.join(sorted(unknown))}")
-    for key, known in (("language", LANGUAGES), ("model", MODELS), ("role", ROLES)):
-        if raw[key] not in known:
+    for key, known in (("language", LANGUAGES), ("model", MODELS), ("role", ROLES), ("io", MECHANISMS)):
+        if key in raw and raw[key] not in known:
             raise GalleryError(f"{place}: {key} {raw[key]!r} is none of {', '.join(sorted(known))}")
     if ("file" in raw) == (raw["language"] == "debian"):
         raise GalleryError(f"{place}: every server has a file, but programs of the distribution have none")
@@ -150,6 +154,7 @@ def _entry(manifest: Path, raw: Mapping[str, Any]) -> GalleryServer:
         ),
         collateral=frozenset(raw.get("collateral", ())),
         mortal=raw.get("mortal", False),
+        io=raw.get("io"),
     )
 
 

@@ -6,12 +6,11 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from wnohang import launch
+from wnohang import launch, starvation
 from wnohang.client import Client
 from wnohang.contain import Cell, ContainmentError, LaunchError, Nursery
 from wnohang.dialect import Dialect, dialect
@@ -24,7 +23,6 @@ from wnohang.observe import (
     cpu,
     descriptors,
     holders,
-    per_task_cpu,
     process,
     runnable,
     threads,
@@ -461,27 +459,8 @@ class Server(Witness):
         self.timeline.add(actor, what)
 
     def starvation(self) -> Callable[[], float]:
-        """Seconds that one of the server's threads, or the kit's first, spends runnable without a CPU, from now on.
-
-        What the server takes from itself does not count: a hundred threads that spin keep each other waiting.
-        """
-        begun, ran = time.monotonic(), cpu(self.living()).ran_ns
-        before = self._waited()
-
-        def lost() -> float:
-            waited = max((now - before.get(tid, 0) for tid, now in self._waited().items()), default=0) / 1e9
-            available = (time.monotonic() - begun) * (os.cpu_count() or 1)
-            own_share = (cpu(self.living()).ran_ns - ran) / 1e9 / available
-            return waited * min(1.0, max(0.0, 1.0 - own_share))
-
-        return lost
-
-    def _waited(self) -> dict[int, int]:
-        """Nanoseconds on a run queue, by thread. The kit's further threads are stimuli that are meant to be busy."""
-        own = os.getpid()
-        others = threads(own) - {own}
-        ours = [own] if self._faults is None else [own, self._faults.supervisor]
-        return {tid: each.waited_ns for tid, each in per_task_cpu([*self.living(), *ours]).items() if tid not in others}
+        """Seconds that one of the server's threads, or the kit's first, spends runnable without a CPU, from now on."""
+        return starvation.watch(self.living, [] if self._faults is None else [self._faults.supervisor])
 
     def exit_note(self) -> str | None:
         """How the process that was started ended, in words; None while it lives."""

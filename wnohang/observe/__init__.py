@@ -14,7 +14,7 @@ from wnohang.observe.runtimes import runtime
 from wnohang.observe.signals import blocked_signals, caught_signals, ignored_signals
 from wnohang.observe.sockets import Listener, Socket, SocketTable, TcpState
 from wnohang.observe.stacks import stack_bytes, unreleased_stacks
-from wnohang.observe.tasks import Call, blocked_in, current_call, runnable, switches, threads
+from wnohang.observe.tasks import Call, blocked_in, current_call, ready, runnable, switches, threads
 from wnohang.observe.tracing import (
     awaits,
     is_pending_for_thread,
@@ -66,6 +66,7 @@ __all__ = [
     "process_of",
     "program",
     "read_memory",
+    "ready",
     "receive_timeout",
     "runnable",
     "runtime",

@@ -67,12 +67,22 @@ def current_call(pid: int, tid: int | None = None) -> Call | None:
 
 def runnable(pid: int) -> int:
     """How many of its threads run, are ready to run, or wait for a disk: states R and D of proc_pid_stat(5)."""
-    count = 0
+    return sum(state in b"RD" for state in _states(pid).values())
+
+
+def ready(pid: int) -> set[int]:
+    """Its threads that run, or would if they had a CPU: state R."""
+    return {tid for tid, state in _states(pid).items() if state == b"R"}
+
+
+def _states(pid: int) -> dict[int, bytes]:
+    """The state's letter for each thread, as in proc_pid_stat(5)."""
+    found = {}
     for tid in threads(pid):
         stat = _proc.read(f"/proc/{pid}/task/{tid}/stat", 1024)
-        if stat and stat[stat.rindex(b")") + 2 : stat.rindex(b")") + 3] in b"RD":
-            count += 1
-    return count
+        if stat:
+            found[tid] = stat[stat.rindex(b")") + 2 : stat.rindex(b")") + 3]
+    return found
 
 
 def _ended(pid: int, tid: int) -> bool:

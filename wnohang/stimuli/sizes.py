@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from wnohang.dialect import Dialect
 
 # 1 to 65537: one less than, as much as, and one more than each power of two. Buffers have such sizes.
 AROUND_POWERS_OF_TWO = sorted({size for power in range(1, 17) for size in (2**power - 1, 2**power, 2**power + 1)})
 
 _LINE = 1000
+_BLOCK = 10_000
 
 
 def counted(size: int) -> bytes:
-    """`size` bytes that count: b"0000001 0000002 ..."; printable, so that a report can show them."""
-    return b"".join(b"%07d " % number for number in range(size // 8 + 1))[:size]
+    """`size` bytes that count: b"0000000 0000001 ..."; printable, so that a report can show them."""
+    blocks = size // (_BLOCK * 8) + 1
+    return b"".join(_block().replace(b"#", b"%03d" % number) for number in range(blocks))[:size]
+
+
+@cache
+def _block() -> bytes:
+    """Ten thousand numbers whose first three digits are still missing: eight megabytes are made of a hundred of them."""
+    return b"".join(b"#%04d " % number for number in range(_BLOCK))
 
 
 def pieces(dialect: Dialect, size: int) -> bytes:

@@ -46,7 +46,7 @@ BIRTHS = frozenset({EVENT_FORK, EVENT_VFORK, EVENT_CLONE})
 
 # __WALL of waitpid(2): threads and processes alike.
 WAIT = 0x40000000 | os.WNOHANG
-# The wait status of a thread that has stopped for SIGTRAP, and for no event (wait(2), W_STOPCODE of <bits/waitstatus.h>).
+# The wait status of a thread that has stopped for SIGTRAP and for no event: W_STOPCODE of <bits/waitstatus.h>.
 _PLAIN_TRAP = signal.SIGTRAP << 8 | 0x7F
 
 # What the kernel itself puts into si_code of a SIGTRAP: after a step (2), on x86-64 after one over a system call (1),

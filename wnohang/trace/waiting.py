@@ -53,9 +53,8 @@ def reports_kept() -> Iterator[None]:
 def status_within(tid: int, seconds: float) -> int | None:
     """What waitpid(2) says of one thread that is about to report, within so many seconds; inside of `reports_kept`.
 
-    One look, because another thread of the kit may take the signal as long as this one does not wait for it (signal(7)).
-    The seconds should not be fewer than two or three milliseconds: a timer that the kernel must set before its next tick
-    costs as much as a whole step.
+    First a look, because another thread of the kit may take the signal while this one does not wait for it (signal(7)).
+    Not much below three milliseconds: a timer that the kernel must set before its next tick costs as much as a step.
     """
     until = time.monotonic() + seconds
     try:

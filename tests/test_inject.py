@@ -14,6 +14,7 @@ from wnohang.client import Client
 from wnohang.contain import ContainmentError
 from wnohang.inject import Fault, fairness
 from wnohang.server import Server
+from wnohang.stimuli.faults import accept_is_aborted
 from wnohang.verdict import Inconclusive, Violation, at_least
 
 BLOCKING = ["c/fork", "c/thread", "python/fork", "python/thread"]
@@ -230,6 +231,25 @@ def test_a_connection_handed_over_is_as_accept_gives_it(trapped: Trapped) -> Non
         client.exchange()
     assert server.cell.output().lines == [f"from {client.address[1]} 1 0" for client in clients]
     assert fault.fired == 0
+
+
+def test_a_client_that_leaves_is_no_part_of_the_stimulus(trapped: Trapped, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that a session's end keeps from accept, while another session lasts, meets the fault all the same.
+
+    The order is forced: whoever leaves is waited for until the server has dealt with that.
+    """
+    server = trapped("mutant/reap-blocking-loop")
+    leave = Client.close
+
+    def leave_and_wait(client: Client) -> None:
+        leave(client)
+        server.rest()
+
+    monkeypatch.setattr(Client, "close", leave_and_wait)
+    stays = server.connect()
+    stays.exchange()
+    accept_is_aborted(server)
+    stays.exchange()
 
 
 def test_a_server_that_exits_at_an_abort_is_caught(trapped: Trapped) -> None:

@@ -20,7 +20,7 @@ from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.observe import process, thread_state, threads, tracer_of
 from wnohang.server import Server
-from wnohang.trace import Edge, Forbidden, Tracer, permission, permitted, where
+from wnohang.trace import Edge, Forbidden, Tracer, c_library, permission, permitted, where
 from wnohang.trace.calls import SEND
 from wnohang.verdict import Inconclusive, Violation
 
@@ -47,20 +47,29 @@ BUILDS = {
 @pytest.mark.parametrize("build", BUILDS)
 def test_every_build_can_be_held_and_located(build: str) -> None:
     flags, expected = BUILDS[build]
-    _hold_and_locate(compiled("talk.c", *flags), expected)
+    _hold_and_locate(compiled("talk.c", *flags), expected, linked_in="static" in build)
 
 
-def test_a_program_with_musl_can_be_held_and_located(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("-static",), r"^talk\+0x[0-9a-f]+ in \w+, called from talk\.c:\d+ in say$"),
+        ((), r", called from talk\.c:\d+ in say$"),
+    ],
+    ids=["static", "dynamic"],
+)
+def test_a_program_with_musl_can_be_held_and_located(tmp_path: Path, flags: tuple[str, ...], expected: str) -> None:
     if shutil.which("musl-gcc") is None:
         pytest.skip("musl-gcc is not installed")
     source = CHECKOUT / "tests/traced/talk.c"
     program = tmp_path / "talk"
     names = "-Dstrerrorname_np=strerror"  # musl has no strerrorname_np
-    subprocess.run(["musl-gcc", "-g", "-static", "-pthread", names, str(source), "-o", str(program)], check=True)
-    _hold_and_locate(str(program), r"^talk\+0x[0-9a-f]+ in \w+, called from talk\.c:\d+ in say$")
+    subprocess.run(["musl-gcc", "-g", "-pthread", *flags, names, str(source), "-o", str(program)], check=True)
+    _hold_and_locate(str(program), expected, linked_in="-static" in flags)
 
 
-def _hold_and_locate(program: str, expected: str) -> None:
+def _hold_and_locate(program: str, expected: str, *, linked_in: bool) -> None:
+    """`linked_in`: the C library is a part of the program, so that its code cannot be told from the program's own."""
     with talking(program) as talker, Tracer(TIMES, processes=[talker.pid], hold_newborns=True) as tracer:
         talker.tell("thread")
         newborn = tracer.newborn()
@@ -73,6 +82,7 @@ def _hold_and_locate(program: str, expected: str) -> None:
         talker.tell("hello")
         thread.reached()
         assert re.search(expected, str(where(thread)))
+        assert (thread.look().place in c_library(talker.pid)) is not linked_in
         assert len(list(itertools.takewhile(lambda step: not step.blocked, thread.steps(limit=200)))) > 50
         thread.go()
         assert talker.heard(tracer) == "hello"

@@ -52,13 +52,20 @@ def no_worker_is_made(server: Server, call: str, number: int) -> None:
 def come_until(server: Server, fault: Fault) -> Client:
     """Clients come and ask, one after the other, until the fault has come to be; the last one. Inconclusive if never.
 
-    Whoever is blocked in accept has entered that call before, and is served: one for each process or thread.
+    Whoever is blocked in accept has entered that call before, and is served: one for each process or thread. He leaves
+    only when the next one is at the door, and whoever is free to let that one in has done so: the end of his session is
+    no part of the stimulus, and a server that it keeps busy might not come back to accept.
     """
+    before: Client | None = None
     for _ in range(2 * sum(len(threads(pid)) for pid in server.listening()) + 3):
-        client = _comes(server, fault)
+        client = _knock(server)
+        if before is not None:
+            server.rest()
+            before.close()
+        _is_served_or_struck(server, fault, client)
         if fault.fired:
             return client
-        client.close()
+        before = client
     trouble = server.faults.trouble()
     raise Inconclusive(f"{fault.text} could not be injected{': ' + trouble if trouble else ''}")
 
@@ -66,12 +73,16 @@ def come_until(server: Server, fault: Fault) -> Client:
 def _comes(server: Server, fault: Fault) -> Client:
     """A client who asks, and is answered, or meets the fault."""
     client = _knock(server)
+    _is_served_or_struck(server, fault, client)
+    return client
+
+
+def _is_served_or_struck(server: Server, fault: Fault, client: Client) -> None:
     happens = server.observable("faults injected, or answers", lambda: int(fault.fired > 0 or client.has_input()))
     with proving(f"{fault.text} is injected"):
         happens.becomes(at_least(1))
     if fault.fired:
         server.saw("kit", f"injects {fault.history[-1]}")
-    return client
 
 
 def _knock(server: Server) -> Client:

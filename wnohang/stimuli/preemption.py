@@ -1,12 +1,15 @@
 """Preemption at every instruction: one worker is stepped through a request, at each step another client has its own.
 
 A lost update needs one worker to be interrupted within a few instructions, and another one to run just then. Nothing is
-left to luck here: whatever the instruction is, the sweep stops there and lets the other one run.
+left to luck here: whatever the instruction of the server's is, the sweep stops there and lets the other one run. The
+instructions of the C library are stepped through without that: what a call of it does to a counter, the other one meets
+when it has returned.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from dataclasses import dataclass, field
@@ -17,12 +20,15 @@ from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, increment
 from wnohang.stimuli.pair import pair_of_workers
-from wnohang.trace import Step, Traced, Tracer, locate, waits_for_lock
+from wnohang.trace import Step, Traced, Tracer, c_library, locate, waits_for_lock
 from wnohang.trace.calls import LOCK, RECEIVE
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, proving
 
 # Instructions of a request in a native program: 700 to 900 were seen. Beyond this the sweep would not end in time.
 _MOST_STEPS = 20_000
+# An answer that takes longer, in milliseconds, is looked into: does its worker wait for the other one? Not shorter, or
+# the kernel has to set a timer for each of many exchanges, which costs as much as they do.
+_SOON = 3
 # A worker that has run so long for one request, in nanoseconds of its own time, is spinning: it waits for a lock.
 _SPINS_AFTER = 5_000_000
 
@@ -32,7 +38,7 @@ class Sweep:
     """What came of it: all requests, where A's worker stood during each of B's, and how often B had to wait."""
 
     history: list[Operation] = field(default_factory=list)
-    places: dict[Operation, Step] = field(default_factory=dict)
+    places: list[tuple[Operation, Step]] = field(default_factory=list)
     steps: int = 0
     waited: int = 0
 
@@ -60,6 +66,8 @@ class Preemption:
         )
         self.start = increment(self.other)
         self.sweep = Sweep()
+        self._answers = select.poll()
+        self._answers.register(self.other.socket, select.POLLIN)
         self._asked: float | None = None
         self._ran: int | None = None
 
@@ -71,13 +79,16 @@ class Preemption:
         server, sweep = self.server, self.sweep
         with Tracer(server.times, witness=server, threads=[self._thread]) as tracer:
             worker = tracer.thread(self._thread)
+            skipped = c_library(self.process)
             worker.run_to(*RECEIVE)
             begun = time.monotonic()
             self.stepped.send(REQUESTS[self._kinds["stepped"]])
             for step in worker.steps(_MOST_STEPS):
+                sweep.steps = step.number
+                if step.blocked is None and step.place in skipped:
+                    continue
                 if self.stepped.has_input():
                     break
-                sweep.steps = step.number
                 self._let_other_ask(tracer, step)
                 if step.blocked in LOCK and self._asked is not None:
                     self._both_wait(tracer, step)
@@ -92,23 +103,25 @@ class Preemption:
 
     def _fell_back(self) -> bool:
         """Whether B's last increment is not above the one before: a further step could not prove any more."""
-        if self._kinds["other"] is not Kind.INCR:
+        if self._kinds["other"] is not Kind.INCR or len(self.sweep.history) < 2:
             return False
-        before, last = ([None, None] + [each.answer for each in self.sweep.history])[-2:]
+        before, last = self.sweep.history[-2].answer, self.sweep.history[-1].answer
         return before is not None and last is not None and last <= before
 
     def _let_other_ask(self, tracer: Tracer, step: Step) -> None:
         """One exchange of B's; where B has to wait for A's worker, its request is left where it is."""
-        client = self.other
+        client, pause = self.other, 0
         if self._asked is None:
-            self._asked, self._ran = time.monotonic(), None
+            self._asked, self._ran, pause = time.monotonic(), None, _SOON
             client.socket.send(REQUESTS[self._kinds["other"]])
-        tracer.until(lambda: client.has_input_within(0.0005) or self._waits(), "B is answered, or waits for A's worker")
-        if client.has_input():
-            self.sweep.places[self._take(client, self._asked)] = step
-            self._asked = None
-        else:
-            self.sweep.waited += 1
+        if not self._answers.poll(pause):
+            what = "B is answered, or waits for A's worker"
+            tracer.until(lambda: self._waits() or client.has_input_within(0.0005), what)
+            if not client.has_input():
+                self.sweep.waited += 1
+                return
+        self.sweep.places.append((self._take(client, self._asked), step))
+        self._asked = None
 
     def _both_wait(self, tracer: Tracer, step: Step) -> None:
         """A's worker waits too, while B's waits for it. Violation when neither of them ever goes on."""
@@ -179,7 +192,7 @@ def no_increment_is_lost(server: Server) -> None:
     found = contradiction(sweep.history, preemption.start)
     if found is None:
         return
-    steps = [sweep.places[each] for each in found.operations if each in sweep.places]
+    steps = [step for operation, step in sweep.places if operation in found.operations]
     where = f"\n{_place(preemption, steps[0])}" if steps else ""
     raise Violation("every increment counts, and has a number of its own", f"{found.sentence}{where}")
 

@@ -11,7 +11,7 @@ from wnohang.trace.serving import serving, waits_for_lock, wakings
 from wnohang.trace.stepping import Step
 from wnohang.trace.traced import Traced
 from wnohang.trace.tracer import Tracer
-from wnohang.trace.where import Place, locate, where
+from wnohang.trace.where import Place, c_library, locate, where
 
 __all__ = [
     "Edge",
@@ -22,6 +22,7 @@ __all__ = [
     "Step",
     "Traced",
     "Tracer",
+    "c_library",
     "interrupt",
     "locate",
     "permitted",

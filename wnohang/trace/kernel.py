@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -45,6 +46,8 @@ BIRTHS = frozenset({EVENT_FORK, EVENT_VFORK, EVENT_CLONE})
 
 # __WALL of waitpid(2): threads and processes alike.
 WAIT = 0x40000000 | os.WNOHANG
+# The wait status of a thread that has stopped for SIGTRAP and for no event: W_STOPCODE of <bits/waitstatus.h>.
+_PLAIN_TRAP = signal.SIGTRAP << 8 | 0x7F
 
 # What the kernel itself puts into si_code of a SIGTRAP: after a step (2), on x86-64 after one over a system call (1),
 # at a hardware breakpoint (4). sigaction(2): TRAP_*. And 5 at the first instruction of a handler that was stepped into,
@@ -62,6 +65,11 @@ _SYSCALL_INFO = struct.Struct("=B3xI3Q6Q")
 _info = ctypes.create_string_buffer(96)  # struct ptrace_syscall_info has 88 bytes, a few more in later kernels
 _word = ctypes.c_ulong()
 _siginfo = ctypes.create_string_buffer(128)
+# Looked up once: each of many steps needs them.
+_AT_INFO, _AT_SIGINFO = ctypes.addressof(_info), ctypes.addressof(_siginfo)
+_GETSIGINFO, _GET_SYSCALL_INFO = int(Request.GETSIGINFO), int(Request.GET_SYSCALL_INFO)
+_CODE_AND_SENDER = struct.Struct("=i4xi")
+_PLACE_AND_STACK = struct.Struct("=2Q")
 
 
 def request(what: Request, tid: int, address: int | None = None, data: int | None = None) -> int:
@@ -79,13 +87,19 @@ def event_message(tid: int) -> int:
     return _word.value
 
 
+def is_plain_trap(status: int) -> bool:
+    """Whether a wait status may be that of a step: `is_step` tells."""
+    return status == _PLAIN_TRAP
+
+
 def is_step(tid: int) -> bool:
     """Whether the SIGTRAP at which the thread is stopped comes from stepping, and not from the program or a sender.
 
     After a step over a system call aarch64 gives the code and the sender 0, which no sender has (sigaction(2)).
     """
-    request(Request.GETSIGINFO, tid, None, ctypes.addressof(_siginfo))
-    code, sender = struct.unpack_from("=i4xi", _siginfo, 8)
+    if _ptrace(_GETSIGINFO, tid, None, _AT_SIGINFO) == -1:
+        raise ProcessLookupError(f"thread {tid} has ended")
+    code, sender = _CODE_AND_SENDER.unpack_from(_siginfo, 8)
     return code in _TRAP_CODES or (code == 0 and sender == 0)
 
 
@@ -125,7 +139,7 @@ def look(tid: int) -> Look:
 
 def place_of(tid: int) -> tuple[int, int]:
     """Program counter and stack pointer of a stopped thread: the cheap half of `look`, for each of many steps."""
-    if _ptrace(Request.GET_SYSCALL_INFO, tid, 96, ctypes.addressof(_info)) == -1:
+    if _ptrace(_GET_SYSCALL_INFO, tid, 96, _AT_INFO) == -1:
         raise ProcessLookupError(f"thread {tid} has ended")
-    place, stack = struct.unpack_from("=2Q", _info, 8)
-    return place, stack
+    found: tuple[int, int] = _PLACE_AND_STACK.unpack_from(_info, 8)
+    return found

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wnohang.observe import blocked_in
 from wnohang.trace import kernel
 from wnohang.trace.kernel import Request
-from wnohang.trace.stops import Kind
-from wnohang.trace.waiting import Pace, nap
+from wnohang.trace.stops import Kind, Stop
+from wnohang.trace.waiting import Pace, reports_kept, status_within
 from wnohang.verdict import Inconclusive
 
 if TYPE_CHECKING:
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 BLOCKED_AFTER = 0.003
 # The other traced threads are looked after this often while one is stepped, in seconds.
 _ATTEND = 0.001
+_STEPPED = Stop(Kind.STEP)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """The thread is held `number` instructions after the first. `place`, `stack`: program counter, stack pointer.
 
     `blocked`: the step is not over, because the thread waits inside this system call; the two are those of the call's
@@ -47,13 +46,15 @@ def steps(traced: Traced, limit: int, within: float | None) -> Iterator[Step]:
 
     On aarch64 a load-exclusive that is stepped loses its reservation, so that its store-exclusive never succeeds: code
     compiled without LSE atomics goes round in a loop there until `limit`. A tracer that is killed by SIGKILL in the
-    middle of a step leaves it armed: the program is then sent one SIGTRAP.
+    middle of a step leaves it armed: the program is then sent one SIGTRAP. SIGCHLD is blocked until the loop is left:
+    do not start programs in it.
     """
     traced.stop()
     traced.goal = None
     traced.stepping = True
     try:
-        yield from _steps(traced, limit, within)
+        with reports_kept():
+            yield from _steps(traced, limit, within)
     finally:
         traced.stepping = False
 
@@ -85,15 +86,20 @@ def _steps(traced: Traced, limit: int, within: float | None) -> Iterator[Step]:
 
 def _is_soon_over(traced: Traced) -> bool:
     """Whether the step is over within 3 ms, as nearly every one is within microseconds; or the thread has ended."""
-
-    def look() -> bool:
+    status = status_within(traced.tid, BLOCKED_AFTER)
+    if status is None:
         return traced.tracer.take(traced) is not None or traced.ended is not None
+    if kernel.is_plain_trap(status) and _is_step(traced):
+        traced.running, traced.stop_reason = False, _STEPPED
+        return True
+    return traced.tracer.note(traced, status) is not None or traced.ended is not None
 
-    until = time.monotonic() + BLOCKED_AFTER
-    while (left := until - time.monotonic()) > 0:
-        if nap(look, left):
-            return True
-    return look()
+
+def _is_step(traced: Traced) -> bool:
+    try:
+        return kernel.is_step(traced.tid)
+    except ProcessLookupError:  # killed just now: the next look tells
+        return False
 
 
 class _Waiting:

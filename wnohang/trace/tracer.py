@@ -218,8 +218,10 @@ class Tracer:
         except ChildProcessError:
             self._known.miss(traced)
             return None
-        if not seen:
-            return None
+        return self.note(traced, status) if seen else None
+
+    def note(self, traced: Traced, status: int) -> Stop | None:
+        """The second half of `take`, for a wait status that is there already."""
         if not os.WIFSTOPPED(status):
             traced.ended, traced.running, traced.stop_reason = ending_of(status), False, None
             self._known.drop(traced)

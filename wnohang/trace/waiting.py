@@ -8,11 +8,13 @@ a processor is idle. On a busy one it takes the time away from the very thread t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from wnohang.trace import kernel
 from wnohang.verdict import Budget
 
 _CHILD = {signal.SIGCHLD}
@@ -36,6 +38,33 @@ def nap(look: Callable[[], bool], seconds: float) -> bool:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return look()
+
+
+@contextlib.contextmanager
+def reports_kept() -> Iterator[None]:
+    """Meanwhile SIGCHLD is blocked, so that `status_within` need not do it for each of many waits."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def status_within(tid: int, seconds: float) -> int | None:
+    """What waitpid(2) says of one thread that is about to report, within so many seconds; inside of `reports_kept`.
+
+    First a look, because another thread of the kit may take the signal while this one does not wait for it (signal(7)).
+    Not much below three milliseconds: a timer that the kernel must set before its next tick costs as much as a step.
+    """
+    until = time.monotonic() + seconds
+    try:
+        seen, status = os.waitpid(tid, kernel.WAIT)
+        while not seen and (left := until - time.monotonic()) > 0:
+            signal.sigtimedwait(_CHILD, left)
+            seen, status = os.waitpid(tid, kernel.WAIT)
+    except ChildProcessError:
+        return None
+    return status if seen else None
 
 
 class Pace:

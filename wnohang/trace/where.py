@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import platform
+import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wnohang.observe import Mapping, mapped_file, mappings, program, read_memory, words
@@ -24,6 +25,10 @@ _WITHIN = 10.0  # seconds for addr2line: big files with much debug information t
 _STACK_WORDS = 2048  # how far up the stack the program's own code is looked for: 16 KiB
 _CALLERS = 6  # so many of them are looked up
 _UNKNOWN = "??"
+
+
+# The C library and the dynamic linker: libc.so.6, libc-2.31.so, libpthread-2.31.so, ld-musl-x86_64.so.1.
+_C_LIBRARY = re.compile(r"(libc|libpthread|ld-linux|ld-musl|ld)[-.\w]*\.so[.\d]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,25 @@ def where(traced: Traced, place: int | None = None, stack: int | None = None) ->
         look = traced.look()
         place, stack = look.place, look.stack
     return locate(traced.pid, place, stack)
+
+
+class Code:
+    """Some address ranges; few."""
+
+    def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
+        self._ranges = list(ranges)
+
+    def __contains__(self, place: int) -> bool:
+        return any(start <= place < end for start, end in self._ranges)
+
+
+def c_library(pid: int) -> Code:
+    """The code of the C library that a process has loaded; none where it is linked into the program."""
+    return Code(
+        (each.start, each.end)
+        for each in mappings(pid)
+        if "x" in each.rights and _C_LIBRARY.match(each.path.rpartition("/")[2])
+    )
 
 
 def locate(pid: int, place: int, stack: int = 0) -> Place:

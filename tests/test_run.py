@@ -138,7 +138,16 @@ def test_the_declared_model_overrides_the_detected_one() -> None:
     assert "not applicable" in done.stdout.lower()
 
 
-@pytest.mark.parametrize("extra", [["--server-model=forkk"], ["--requirement=REAP-22"], ["--server-dialect=ecoh"]])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--server-model=forkk"],
+        ["--requirement=REAP-22"],
+        ["--server-dialect=ecoh"],
+        ["--verdicts=/"],  # a folder
+        ["--verdicts=/proc/verdicts.json"],  # in which nobody, root included, can make a file
+    ],
+)
 def test_bad_options_are_one_clear_line(extra: list[str]) -> None:
     """Exit code 4, what was wrong, what to type instead, no traceback."""
     done = matrix.whole_run("--server=./server {port}", *extra)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wnohang import gallery, matrix
+from wnohang import collector, gallery, matrix
 from wnohang.report import resultfile
 
 SERVERS = gallery.gallery()
@@ -130,6 +130,19 @@ def test_a_server_that_never_starts_gets_no_points(tmp_path: Path) -> None:
     assert document["score"]["of"] > 30
 
 
+def test_the_head_tells_what_the_machine_forbids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing where all is permitted: a line that is always there is not read."""
+    monkeypatch.setattr(collector.trace, "permitted", lambda: "Yama")
+    monkeypatch.setattr(collector.inject, "permitted", lambda: None)
+    monkeypatch.setattr(collector.inject, "copying_permitted", lambda: "no pidfd")
+    tracing, injecting = collector._engine_lines()
+    assert tracing == "wnohang: no tracing, so schedules are left to chance: Yama"
+    assert injecting == "wnohang: no faults are injected into system calls: no pidfd"
+    monkeypatch.setattr(collector.trace, "permitted", lambda: None)
+    monkeypatch.setattr(collector.inject, "copying_permitted", lambda: None)
+    assert collector._engine_lines() == []
+
+
 def test_the_declared_model_overrides_the_detected_one() -> None:
     """--server-model decides which chapters apply, and the header shows both."""
     need("c/thread")
@@ -138,7 +151,16 @@ def test_the_declared_model_overrides_the_detected_one() -> None:
     assert "not applicable" in done.stdout.lower()
 
 
-@pytest.mark.parametrize("extra", [["--server-model=forkk"], ["--requirement=REAP-22"], ["--server-dialect=ecoh"]])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--server-model=forkk"],
+        ["--requirement=REAP-22"],
+        ["--server-dialect=ecoh"],
+        ["--verdicts=/"],  # a folder
+        ["--verdicts=/proc/verdicts.json"],  # in which nobody, root included, can make a file
+    ],
+)
 def test_bad_options_are_one_clear_line(extra: list[str]) -> None:
     """Exit code 4, what was wrong, what to type instead, no traceback."""
     done = matrix.whole_run("--server=./server {port}", *extra)

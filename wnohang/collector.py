@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wnohang import inject, trace
 from wnohang.coverage import tested
 from wnohang.report import resultfile, text
 from wnohang.report.record import Record, Verdict, merge
@@ -153,13 +154,14 @@ class Collector:
             if environment["namespaces"]
             else (f"subreaper and process tree (no namespaces: {environment['namespaces_refused']})")
         )
-        if all(target.address is not None for target in self._session.options.targets):
+        outside = all(target.address is not None for target in self._session.options.targets)
+        if outside:
             contained = "nothing: the kit did not start the server"
         lines.append(
             f"wnohang: contained by {contained}; time scale {environment['time_scale']:g}; "
-            f"seed {environment['seed']}; engine: stop and continue (no tracing yet)"
+            f"seed {environment['seed']}"
         )
-        return lines
+        return lines if outside else [*lines, *_engine_lines()]
 
     def write_lines(self, terminal: Any) -> None:
         """One line a requirement."""
@@ -188,6 +190,16 @@ class Collector:
         if others := len(self.untested()) - len(unknown):
             terminal.write_line(f"not judged in this run: {others} more, which have tests")
         terminal.write_line(f"judged in {time.monotonic() - self._begun:.1f} s")
+
+
+def _engine_lines() -> list[str]:
+    """What this machine forbids of what forces conditions; nothing where all of it is permitted."""
+    lines = []
+    if reason := trace.permitted():
+        lines.append(f"wnohang: no tracing, so schedules are left to chance: {reason}")
+    if reason := inject.permitted() or inject.copying_permitted():
+        lines.append(f"wnohang: no faults are injected into system calls: {reason}")
+    return lines
 
 
 def _colour(verdict: Verdict) -> dict[str, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,8 +94,8 @@ def read_options(config: pytest.Config) -> Options:
     get = config.getoption
     scale = _number("--server-time-scale", get("--server-time-scale"), 0.05, 100)
     verdicts = get("--verdicts")
-    if verdicts and not Path(verdicts).absolute().parent.is_dir():
-        raise UsageError(f"--verdicts: {Path(verdicts).absolute().parent} is not a folder")
+    if verdicts:
+        _require_writable(Path(verdicts).absolute())
     return Options(
         targets=_targets(config),
         embedded=not (get("--server") or get("--server-address")),
@@ -107,6 +108,18 @@ def read_options(config: pytest.Config) -> Options:
         namespaces={"auto": None, "off": False, "on": True}[get("--server-namespaces")],
         verdicts=Path(verdicts).absolute() if verdicts else None,
     )
+
+
+def _require_writable(path: Path) -> None:
+    """The result file is replaced in one step (rename), so that it is the folder that has to be writable."""
+    if not path.parent.is_dir():
+        raise UsageError(f"--verdicts: {path.parent} is not a folder")
+    if path.is_dir():
+        raise UsageError(f"--verdicts: {path} is a folder; type the name of a file in it")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as failure:
+        raise UsageError(f"--verdicts: no file can be made in {path.parent}: {failure.strerror}") from None
 
 
 def _targets(config: pytest.Config) -> tuple[Target, ...]:
@@ -201,7 +214,8 @@ def _waivers(path: str | None) -> dict[str, str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as failure:
-        raise UsageError(f"--server-waive: cannot read {path}: {failure}") from None
+        why = failure.strerror if isinstance(failure, OSError) else failure
+        raise UsageError(f"--server-waive: cannot read {path}: {why}") from None
     waived = {}
     for number, line in enumerate(lines, 1):
         name, _, reason = line.partition("#")[0].strip().partition(" ")

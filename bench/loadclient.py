@@ -56,14 +56,14 @@ def rate_of_ours(endpoint: Endpoint, sessions: int, clients: int) -> float:
 
 def measure(server: Server, program: Path, rounds: int, sessions: int, clients: int) -> list[tuple[float, float]]:
     """Rates of each round: ours, and that of C. Who is first changes with every round."""
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     for number in range(-1, rounds):  # the first is not counted: pages that are touched for the first time
-        steps = [
-            lambda: ours.append(rate_of_ours(server.endpoint, sessions, clients)),
-            lambda: theirs.append(rate_in_c(program, server.port, sessions, clients)),
-        ]
-        for step in steps if number % 2 else reversed(steps):
-            step()
+        for side in (0, 1) if number % 2 else (1, 0):
+            if side:
+                theirs.append(rate_in_c(program, server.port, sessions, clients))
+            else:
+                ours.append(rate_of_ours(server.endpoint, sessions, clients))
     return list(zip(ours[1:], theirs[1:], strict=True))
 
 
@@ -72,8 +72,8 @@ def row(name: str, clients: int, rates: list[tuple[float, float]]) -> tuple[str,
     ratios = sorted(ours / theirs for ours, theirs in rates)
     middle = statistics.median(ratios)
     kit, c = (statistics.median(each[side] for each in rates) for side in (0, 1))
-    text = f"| {name} | {clients} | {len(rates)} | {kit:.0f} | {c:.0f} | {middle:.2f} | {ratios[0]:.2f} | {ratios[-1]:.2f} |"
-    return text, middle
+    spread = f"{middle:.2f} | {ratios[0]:.2f} | {ratios[-1]:.2f}"
+    return f"| {name} | {clients} | {len(rates)} | {kit:.0f} | {c:.0f} | {spread} |", middle
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -96,6 +97,8 @@ def _measured(measuring: Comparison, outputs: _Outputs) -> int:
 def _conclude(measuring: Comparison, outputs: _Outputs) -> None:
     document = measuring.results.document()
     outputs.write(document)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show µ gets the figures all the same
     screen = console()
     for each in tables(document):
         screen.print(each)

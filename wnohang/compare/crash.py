@@ -65,9 +65,7 @@ def _who_serves(server: Server, client: Client) -> tuple[int, int]:
     before = {pid: switches(pid) for pid in pids}
     for _ in range(_EXCHANGES):
         client.exchange()
-    moved = {
-        (pid, tid): count - before[pid].get(tid, 0) for pid in pids for tid, count in switches(pid).items()
-    }
+    moved = {(pid, tid): count - before[pid].get(tid, 0) for pid in pids for tid, count in switches(pid).items()}
     return max(moved, key=lambda each: moved[each]) if moved else (min(pids), min(pids))
 
 
@@ -96,4 +94,3 @@ def _accepts(server: Server) -> bool:
     except (Violation, OSError):
         return False
     return True
-

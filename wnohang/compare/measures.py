@@ -67,15 +67,15 @@ MEASURES = (
         "Page tables of a client held",
         "KiB",
         "less",
-        "What the page tables of the server's processes grew by (VmPTE), for each connected client; PSS leaves them out.",
+        "What the page tables of the server's processes grew by (VmPTE), for each connected client. PSS leaves it out.",
     ),
     Measure(
         "start",
         "Start-up of a worker",
         "µs",
         "less",
-        "From the connected socket to the first echo, less what a later exchange of the same session takes: accept, the "
-        "making of the worker, and its first turn on a processor. Alone with the server; median of up to 60 clients.",
+        "From the connected socket to the first echo, less what a later exchange of the same session takes: accept, "
+        "the making of the worker, and its first turn on a processor. Alone with the server; median of 60 clients.",
     ),
 )
 BY_ID = {each.id: each for each in MEASURES}

@@ -31,7 +31,7 @@ class Plan:
     seconds: float = SECONDS
 
     def limits(self) -> Limits:
-        """The usual limits are made for a few hundred clients: 8 MiB of stack for each of a thousand threads are more."""
+        """The usual ones are made for a few hundred clients: a thousand stacks of 8 MiB have no room there."""
         most = max(self.clients)
         return Limits(data=64 << 30, files=max(1024, most + 64), processes=2 * most + 2000)
 

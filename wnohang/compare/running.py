@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wnohang import __version__
@@ -53,7 +54,7 @@ class Comparison:
                 after_round()
             for each in self.plan.servers:
                 self._step(f"{each.name}: crash and shortages")
-                found = behaviour(lambda trap, each=each: self._server(each, trap), self._models[each.name].model)
+                found = behaviour(partial(self._server, each), self._models[each.name].model)
                 self.results.behaves(each.name, found)
         self.results.environment["load_at_the_end"] = round(os.getloadavg()[0], 1)
         self.results.complete = True
@@ -81,7 +82,7 @@ class Comparison:
     def _round(self, number: int) -> None:
         for clients in self.plan.clients:
             for one in self.plan.turns(number):
-                self._step(f"round {number + 1} of {self.plan.rounds}: {one.name} with {clients} clients")
+                self._step(f"round {number + 1} of {self.plan.rounds}: {one.name}, {clients} at once")
                 can_hold = clients < self._too_many.get(one.name, clients + 1)
                 self._visit(one, clients, number + 1, can_hold=can_hold)
 

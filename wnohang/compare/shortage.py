@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import resource
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from wnohang.client import Client
 from wnohang.compare import load
 from wnohang.inject import Fault
-from wnohang.observe import cpu, descriptor_count
+from wnohang.observe import cpu, descriptor_count, lowest_free_descriptor
 from wnohang.server import Server
 from wnohang.verdict import Budget, Violation
 
@@ -28,12 +29,13 @@ _PACE = 32
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """`cpu`: how much of a processor it used while clients waited at the limit; `recovered`: seconds until a client
-    was served after the others had left, None if it was not within patience."""
+    """`reached`: a process that listens had no descriptor left; `cpu`: how much of a processor it used while clients
+    waited; `recovered`: seconds until a client was served after the others had left, None: not within patience."""
 
     room: int
     clients: int
     served: int
+    reached: bool
     cpu: float
     recovered: float | None
 
@@ -46,17 +48,23 @@ def descriptors_run_out(server: Server) -> Descriptors:
         with _narrowed(server):
             talk, pace = load.talk_of(server.dialect), max(1, min(_PACE, server.listener.backlog))
             served = load.hold(made, server.endpoint, talk, pace, _STILL * server.times.scale)
-            used = _share_of_a_processor(server)
+            reached, used = _has_none_left(server), _share_of_a_processor(server)
             load.close_all(made)
             recovered = _served_again(server)
     finally:
         load.close_all(made)
-    return Descriptors(ROOM, CLIENTS, served, used, recovered)
+    return Descriptors(ROOM, CLIENTS, served, reached, used, recovered)
+
+
+def _has_none_left(server: Server) -> bool:
+    for pid in server.listening():
+        with contextlib.suppress(ProcessLookupError):
+            if lowest_free_descriptor(pid) >= resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]:
+                return True
+    return False
 
 
 def _family(server: Server) -> int:
-    import socket
-
     return socket.AF_INET6 if ":" in server.endpoint[0] else socket.AF_INET
 
 
@@ -66,9 +74,9 @@ def _narrowed(server: Server) -> Iterator[None]:
     old: dict[int, tuple[int, int]] = {}
     for pid in server.living():
         with contextlib.suppress(ProcessLookupError):
-            soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            old[pid] = (soft, hard)
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(soft, descriptor_count(pid) + ROOM), hard))
+            soft, hard = old[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            fewer = min(soft, (descriptor_count(pid) or 0) + ROOM)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (fewer, hard))
     try:
         yield
     finally:

@@ -106,7 +106,8 @@ class Slot:
 
     def _latency(self) -> None:
         """Further clients, one after the other, while all the others stay."""
-        firsts, starts = [], []
+        firsts: list[float] = []
+        starts: list[float] = []
         end = time.monotonic() + self.seconds
         with self._sockets(_PROBES) as sockets:
             for each in sockets:

@@ -16,7 +16,6 @@ from wnohang.compare.plan import Plan
 from wnohang.report import comparison
 
 
-
 class Results:
     """Collects, and makes the document."""
 

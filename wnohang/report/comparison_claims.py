@@ -88,12 +88,11 @@ _WEIGHTS = (
     ("memory", "memory of a client"),
     ("start", "start-up of a worker"),
     ("cpu_client", "processor time to take up a client"),
-    ("cpu_exchange", "processor time of an exchange"),
 )
 
 
 def _heavier(pair: _Pair) -> tuple[str, str]:
-    """A process costs more than a thread, in each of four currencies."""
+    """A process costs more than a thread, in each of three currencies. Once it is there, an exchange is one more."""
     parts, more, less = [], 0, 0
     for measure, words in _WEIGHTS:
         found = pair.values(measure)
@@ -103,11 +102,23 @@ def _heavier(pair: _Pair) -> tuple[str, str]:
         middle = ratios[len(ratios) // 2]
         more += ratios[0] > 1 and middle > _EQUAL
         less += ratios[-1] < 1
-        parts.append(f"{words} {middle:.1f}× ({_clients(size)})")
+        parts.append(f"{words} {middle:.1f} times ({_clients(size)})")
     if not parts:
         return OPEN, "no figures"
     verdict = AGREES if more == len(parts) else CONTRADICTS if less == len(parts) else IN_PART
+    if (found := pair.values("cpu_exchange")) is not None:
+        parts.append(f"but of each exchange {found[1][len(found[1]) // 2]:.1f} times ({_clients(found[0])})")
     return verdict, f"{pair.forking} over {pair.threading}: {', '.join(parts)}"
+
+
+def _lighter(pair: _Pair) -> tuple[str, str]:
+    """The same figures from the other side."""
+    verdict, _ = _heavier(pair)
+    parts = []
+    for measure, words in _WEIGHTS:
+        if (found := pair.values(measure)) is not None:
+            parts.append(f"{words} {1 / found[1][len(found[1]) // 2]:.2g} times")
+    return verdict, f"{pair.threading} over {pair.forking}: {', '.join(parts)}" if parts else "no figures"
 
 
 def _clients(size: int) -> str:
@@ -137,10 +148,12 @@ def _crash_spreads(pair: _Pair) -> tuple[str, str]:
 
 def crash_words(crash: Mapping[str, Any]) -> str:
     """In one sentence."""
-    others = "no other client was connected" if not crash["others"] else f"{crash['survived']} of {crash['others']} others"
-    survive = "" if not crash["others"] else " were still served" if crash["survived"] else " were served after it"
+    if crash["others"]:
+        others = f"{crash['survived']} of {crash['others']} others were served after it"
+    else:
+        others = "no other client could be connected"
     goes_on = "the server accepted new clients" if crash["accepts"] else "no new client was accepted"
-    return f"SIGSEGV to {crash['victim']}: {others}{survive}, {goes_on}"
+    return f"SIGSEGV to {crash['victim']}: {others}, {goes_on}"
 
 
 def _no_signals(pair: _Pair) -> tuple[str, str]:
@@ -178,7 +191,7 @@ _CLAIMS: tuple[tuple[str, str, Callable[[_Pair], tuple[str, str]]], ...] = (
         _open("echo servers share nothing; the counters that fork do share, and lock (docs/comparison.md, SYNC-1)"),
     ),
     (_FORK, "Greater isolation between the parent and the child", _isolated),
-    (_THREAD, "Light-weight", _heavier),
+    (_THREAD, "Light-weight", _lighter),
     (
         _THREAD,
         "Passing information from a thread to the others is easy",

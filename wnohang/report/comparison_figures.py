@@ -13,8 +13,10 @@ BUSY = 0.9
 
 
 def figure(value: float) -> str:
-    """Three digits that count, thousands apart: 0.31, 4.2, 87, 12 300."""
+    """Three digits that count, thousands apart: 0, 0.31, 42.0, 870, 12 300."""
     size = abs(value)
+    if size < 0.005:
+        return "0"
     if size >= 1000:
         rounded = round(value, -int(len(str(int(size))) - 3))
         return f"{rounded:,.0f}".replace(",", " ")
@@ -27,12 +29,14 @@ def ratio(summary: Mapping[str, float] | None) -> str:
     """The median, and the range over the rounds."""
     if summary is None:
         return ""
-    return f"{times(summary['median'])} [{times(summary['min'])}–{times(summary['max'])}]"
+    if summary["min"] == summary["max"]:
+        return times(summary["median"])
+    return f"{times(summary['median'])} [{times(summary['min'])}-{times(summary['max'])}]"
 
 
 def times(value: float) -> str:
     """A factor."""
-    return f"{value:.0f}×" if value >= 100 else f"{value:.1f}×" if value >= 10 else f"{value:.2f}×"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def by_server(measure: Mapping[str, Any]) -> dict[str, dict[int, Mapping[str, Any]]]:
@@ -70,21 +74,18 @@ BEHAVIOURS = (
 def behaviour_words(which: str, found: Mapping[str, Any]) -> str:
     """One cell of the table of behaviours."""
     if "unknown" in found:
-        return f"not seen: {found['unknown']}"
+        return f"not known: {found['unknown']}"
     return {"crash": crash_words, "descriptors": _descriptors, "processes": _processes}[which](found)
 
 
 def _descriptors(found: Mapping[str, Any]) -> str:
-    served = f"{found['served']} of {found['clients']} clients served with {found['room']} descriptors to spare"
-    if found["served"] < found["clients"]:
-        served += f"; {_idle(found['cpu'])}"
+    served = f"{found['served']} of {found['clients']} clients were served at once"
+    if not found["reached"]:
+        return f"{served}; the limit, {found['room']} descriptors more than at rest, was not reached"
+    idle = f"it used {found['cpu']:.0%} of a processor while the others waited"
     recovered = found["recovered"]
     again = "nobody was served afterwards" if recovered is None else f"served again after {recovered * 1e3:.0f} ms"
-    return f"{served}; {again}"
-
-
-def _idle(share: float) -> str:
-    return f"it used {share:.0%} of a processor while the others waited"
+    return f"{served} with {found['room']} descriptors to spare; {idle}; {again}"
 
 
 def _processes(found: Mapping[str, Any]) -> str:
@@ -107,9 +108,9 @@ def skipped_lines(document: Document) -> Iterator[str]:
         yield f"{server} with {listed(sorted(set(numbers)))} clients: {reason}"
 
 
-def listed(numbers: Sequence[int]) -> str:
+def listed(things: Sequence[object]) -> str:
     """1, 5 and 50."""
-    words = [str(each) for each in numbers]
+    words = [str(each) for each in things]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

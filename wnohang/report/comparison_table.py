@@ -78,7 +78,7 @@ def _figures(document: Document, measure: Mapping[str, Any]) -> Table:
         row = [each["name"]]
         for size in columns:
             result = found.get(each["name"], {}).get(size)
-            row += ["–", ""] if result is None else _cells(document, each["name"], result)
+            row += ["-", ""] if result is None else _cells(document, each["name"], result)
         table.add_row(*row)
     return table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def _measured(measuring: Comparison, outputs: _Outputs) -> int:
     """Whatever happens, what was measured until then is shown and written."""
     outputs.write(measuring.results.document())  # what cannot be written is to be known now, not in ten minutes
     try:
-        with _telling() as tell:
+        with _ended_like_interrupted(), _telling() as tell:
             measuring.run(tell, lambda: outputs.write(measuring.results.document()))
     except KeyboardInterrupt:
         _conclude(measuring, outputs)
@@ -92,6 +93,16 @@ def _measured(measuring: Comparison, outputs: _Outputs) -> int:
         return _INTERRUPTED
     _conclude(measuring, outputs)
     return 0
+
+
+@contextlib.contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """SIGTERM, meanwhile, is as good as Ctrl-C: what was measured is written, and no server stays."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _conclude(measuring: Comparison, outputs: _Outputs) -> None:
@@ -112,6 +123,9 @@ class _Outputs:
     def __init__(self, json: Path | None, html: Path | None) -> None:
         self._json, self._html = json, html
         self.paths = [each for each in (json, html) if each is not None]
+        for each in self.paths:
+            if not each.name or each.is_dir():
+                raise UsageError(f"cannot write {each}: it is a folder; give a file in it")
         if json is not None and html is not None and json.resolve() == html.resolve():
             raise UsageError(f"--json and --html are both {json}: give two files")
 

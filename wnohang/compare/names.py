@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from wnohang import gallery
@@ -11,8 +11,10 @@ from wnohang.dialect import DialectError, dialect
 from wnohang.gallery import GalleryError, GalleryServer
 from wnohang.launch import Target, UsageError, parse_command
 
-# Where a short name is looked for first: the ladder in C is what the course text is about.
+# Where a short name is looked for first: the ladder in C is what the course text is about. Then among all that are
+# right; whoever wants a wrong one gives its whole name.
 _HOME = "c/"
+_RIGHT = frozenset({"reference", "odd"})
 _SHOWN = 8
 
 
@@ -31,18 +33,19 @@ class Contestant:
         return self.target.name
 
 
-def whole_name(typed: str, known: Sequence[str]) -> str:
+def whole_name(typed: str, servers: Mapping[str, GalleryServer]) -> str:
     """The name in the gallery that was meant; UsageError when none or several could have been."""
-    if typed in known:
+    if typed in servers:
         return typed
-    if _HOME + typed in known:
+    if _HOME + typed in servers:
         return _HOME + typed
-    fitting = [each for each in known if each.rpartition("/")[2] == typed]
+    right = [name for name, each in servers.items() if each.role in _RIGHT]
+    fitting = [each for each in right if each.rpartition("/")[2] == typed]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise UsageError(f"{typed!r} is ambiguous: {_listed(fitting)}; give the whole name")
-    raise UsageError(f"no server {typed!r} in the gallery; {_meant(typed, known)}")
+    raise UsageError(f"no server {typed!r} in the gallery; {_meant(typed, list(servers))}")
 
 
 def _meant(typed: str, known: Sequence[str]) -> str:
@@ -65,7 +68,7 @@ def _listed(names: Sequence[str], word: str = "and") -> str:
 
 def of_gallery(typed: str, servers: Mapping[str, GalleryServer]) -> Contestant:
     """A server that comes with the kit, compiled when needed; UsageError."""
-    found = servers[whole_name(typed, list(servers))]
+    found = servers[whole_name(typed, servers)]
     if reason := gallery.missing(found):
         raise UsageError(reason)
     try:
@@ -110,8 +113,3 @@ def _check_dialect(one: Contestant) -> None:
     if spoken.greeting is not None or not spoken.keeps:
         why = "speaks first" if spoken.greeting is not None else "ends a session with its first answer"
         raise UsageError(f"{one.name} cannot be compared: in its dialect, {spoken.name}, the server {why}")
-
-
-def under_the_name(one: Contestant, name: str) -> Contestant:
-    """The same server under another name."""
-    return replace(one, target=replace(one.target, name=name))

@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    from wnohang.commands import doctor, explain, listing, run
+    from wnohang.commands import compare, doctor, explain, listing, run
 
     top = _Parser(prog="wnohang", description="Judge a concurrent TCP server, in any language, from outside.")
     top.add_argument("--version", action="version", version=f"wnohang {wnohang.__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (run, listing, explain, doctor):
+    for module in (run, compare, listing, explain, doctor):
         module.add_to(commands)
     return top
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wnohang import launch_trouble
-from wnohang.contain import Cell, LaunchError, Trap
+from wnohang.contain import Cell, LaunchError, Limits, Trap
 from wnohang.launch_trouble import how_it_ended, last_words
 from wnohang.observe import Listener, SocketTable, socket_inodes, tree
 from wnohang.verdict import Budget
@@ -156,10 +156,12 @@ def _wait_for_release() -> None:
         waiting.poll()
 
 
-def spawn(cell: Cell, target: Target, host: str, port: int, trap: Trap | None = None) -> int:
+def spawn(
+    cell: Cell, target: Target, host: str, port: int, trap: Trap | None = None, limits: Limits | None = None
+) -> int:
     """Start the target in the cell; its pid. LaunchError says in one line what is wrong with the command.
 
-    `trap`: its system calls are answered by somebody (`Cell.spawn`).
+    `trap`: its system calls are answered by somebody (`Cell.spawn`). `limits`: others than the usual ones.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment.pop("PYTHONPATH", None)
@@ -167,7 +169,8 @@ def spawn(cell: Cell, target: Target, host: str, port: int, trap: Trap | None = 
     environment.update({name: fill(value, host, port) for name, value in target.env.items()})
     argv = [fill(word, host, port) for word in target.command]
     try:
-        return cell.spawn(argv, env=environment, cwd=target.cwd, stdin=fill(target.stdin, host, port), trap=trap)
+        stdin = fill(target.stdin, host, port)
+        return cell.spawn(argv, env=environment, cwd=target.cwd, stdin=stdin, limits=limits, trap=trap)
     except LaunchError as failure:
         raise LaunchError(launch_trouble.explain_exec(argv, target.cwd, environment, failure)) from None
 

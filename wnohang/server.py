@@ -12,7 +12,7 @@ from types import TracebackType
 
 from wnohang import launch, starvation
 from wnohang.client import Client
-from wnohang.contain import Cell, ContainmentError, LaunchError, Nursery
+from wnohang.contain import Cell, ContainmentError, LaunchError, Limits, Nursery
 from wnohang.dialect import Dialect, dialect
 from wnohang.inject import Faults
 from wnohang.launch import Target
@@ -56,9 +56,14 @@ class Server(Witness):
         times: Times,
         traits: frozenset[Trait] = frozenset(),
         trap: Sequence[str] = (),
+        limits: Limits | None = None,
     ) -> None:
-        """`trap`: families of system calls, or single ones, into which faults can be injected (`inject.FAMILIES`)."""
+        """`trap`: families of system calls, or single ones, into which faults can be injected (`inject.FAMILIES`).
+
+        `limits`: what it may use, where the usual ones are not meant for what is done to it.
+        """
         self.target = target
+        self._limits = limits
         self.traits = traits
         self.times = times
         self.timeline = Timeline()
@@ -112,7 +117,7 @@ class Server(Witness):
     def launch(self) -> None:
         """Start the server and wait until it listens; LaunchError with its last words."""
         trap = self._faults.trap() if self._faults is not None else None
-        self.main = launch.spawn(self.cell, self.target, "127.0.0.1", self.port, trap)
+        self.main = launch.spawn(self.cell, self.target, "127.0.0.1", self.port, trap, self._limits)
         self.listener = launch.wait_until_listening(
             self.cell, self.target, self.port, self.times.launch, self.starvation
         )

@@ -25,7 +25,7 @@ from wnohang.observe.tracing import (
     yama_scope,
 )
 from wnohang.observe.unobservable import Unobservable
-from wnohang.observe.usage import Cpu, cpu, per_task_cpu, private_memory
+from wnohang.observe.usage import Cpu, cpu, page_tables, per_task_cpu, private_memory, shared_out_memory
 from wnohang.observe.waits import Wait, armed_timers, waits
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "mapped_file",
     "mappings",
     "owner",
+    "page_tables",
     "per_task_cpu",
     "permitted",
     "private_memory",
@@ -70,6 +71,7 @@ __all__ = [
     "receive_timeout",
     "runnable",
     "runtime",
+    "shared_out_memory",
     "socket_inodes",
     "stack_bytes",
     "switches",

@@ -11,6 +11,7 @@ from wnohang.observe import _proc
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_SHARED_OUT = (b"Pss:", b"SwapPss:")
 _PRIVATE = (b"Private_Clean:", b"Private_Dirty:", b"Swap:")
 
 
@@ -67,6 +68,39 @@ def private_memory(pids: Iterable[int]) -> int:
     return sum(_private(pid) for pid in pids)
 
 
+def shared_out_memory(pids: Iterable[int]) -> int | None:
+    """Bytes resident, those of shared pages divided among all who share them (Pss of smaps_rollup, and SwapPss).
+
+    So the sum over a family of forked processes counts each page once. None where the kernel does not tell (before
+    4.14), or one of the processes has ended meanwhile.
+    """
+    total = 0
+    for pid in pids:
+        rollup = _proc.read_all(f"/proc/{_with_memory(pid)}/smaps_rollup")
+        if not rollup:
+            return None
+        total += sum(_kib(line) for line in rollup.splitlines() if line.startswith(_SHARED_OUT))
+    return total * 1024
+
+
+def page_tables(pids: Iterable[int]) -> int:
+    """Bytes of the processes' page tables (VmPTE), which no count of resident pages holds."""
+    total = 0
+    for pid in pids:
+        status = _proc.read(f"/proc/{_with_memory(pid)}/status") or b""
+        total += sum(_kib(line) for line in status.splitlines() if line.startswith(b"VmPTE:"))
+    return total * 1024
+
+
+def _kib(line: bytes) -> int:
+    return int(line.split()[1])
+
+
+def _with_memory(pid: int) -> int:
+    """A process whose first thread has ended alone shows its memory at another thread."""
+    return pid if _proc.link(f"/proc/{pid}/exe") else _proc.survivor(pid) or pid
+
+
 def _process_clock(pid: int, otherwise: int) -> int:
     """The clock of another process has the number (~pid << 3) | 2: CPUCLOCK_SCHED in linux/posix-timers.h."""
     try:
@@ -94,7 +128,7 @@ def _ticks(folder: str) -> Cpu | None:
 
 
 def _private(pid: int) -> int:
-    pid = pid if _proc.link(f"/proc/{pid}/exe") else _proc.survivor(pid) or pid
+    pid = _with_memory(pid)
     rollup = _proc.read_all(f"/proc/{pid}/smaps_rollup")
     if rollup:
         lines = (line.split() for line in rollup.splitlines())

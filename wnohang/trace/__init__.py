@@ -4,7 +4,7 @@ ptrace(2) through ctypes, for an ordinary user, on x86-64 and aarch64. A test re
 another client have its exchange, step, let go.
 """
 
-from wnohang.trace.interrupting import Interrupted, interrupt, wait_inside
+from wnohang.trace.interrupting import Interrupted, interrupt, send_to_thread, wait_inside
 from wnohang.trace.kernel import Edge, Look
 from wnohang.trace.permission import Forbidden, permitted
 from wnohang.trace.serving import serving, waits_for_lock, wakings
@@ -26,6 +26,7 @@ __all__ = [
     "interrupt",
     "locate",
     "permitted",
+    "send_to_thread",
     "serving",
     "wait_inside",
     "waits_for_lock",

@@ -55,7 +55,7 @@ def interrupt(
     call = wait_inside(pid, tid, names, times, witness)
     caught = signum in caught_signals(pid)
     try:
-        os.kill(pid, signum) if whole_process else _send_to_thread(pid, tid, signum)
+        os.kill(pid, signum) if whole_process else send_to_thread(pid, tid, signum)
     except ProcessLookupError:
         raise Inconclusive(f"thread {tid} has ended before it could be interrupted") from None
     budget = Budget(times.patience, witness.starvation)
@@ -87,7 +87,8 @@ def wait_inside(pid: int, tid: int, names: Iterable[str], times: Times, witness:
         budget.pause()
 
 
-def _send_to_thread(pid: int, tid: int, signum: int) -> None:
+def send_to_thread(pid: int, tid: int, signum: int) -> None:
+    """A signal to one thread of another process; Inconclusive where the kit cannot, OSError as tgkill(2)."""
     number = _TGKILL.get(platform.machine())
     if number is None:
         raise Inconclusive(f"the number of tgkill on {platform.machine()} is not known to this kit")

@@ -1,0 +1,96 @@
+"""What dies when a worker crashes: SIGSEGV to whoever serves client A, and a look at who is left."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from dataclasses import dataclass
+
+from wnohang.client import Client
+from wnohang.observe import process, switches, threads
+from wnohang.server import Server
+from wnohang.trace import send_to_thread
+from wnohang.verdict import Inconclusive, Violation
+
+# Client A and three others: fewer than the smallest pool of the gallery has places.
+CLIENTS = 4
+# Exchanges that make the switches of the thread that serves stand out.
+_EXCHANGES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """What was seen. `victim`: who got the signal; `saw`: what client A saw of it, "FIN", "RST" or "nothing"."""
+
+    victim: str
+    kind: str
+    saw: str
+    others: int
+    survived: int
+    accepts: bool
+
+
+def crash(server: Server, clients: int = CLIENTS) -> Crash:
+    """Have the worker of client A crash. The server is used up by it. Inconclusive, or Violation, where it cannot."""
+    crowd = [server.connect() for _ in range(clients)]
+    for each in crowd:
+        each.engage()
+    first, others = crowd[0], crowd[1:]
+    pid, tid = _who_serves(server, first)
+    several = len(threads(pid)) > 1
+    known = pid in server.listening() and pid == server.parent
+    server.expected_to_end = True
+    server.timeline.add("kit", f"sends SIGSEGV to thread {tid} of process {pid}")
+    with contextlib.suppress(OSError):
+        send_to_thread(pid, tid, signal.SIGSEGV)
+    saw = first.wait_end() or "nothing"
+    _wait_for_the_dead(server, pid)
+    survived = sum(_still_served(each) for each in others)
+    return Crash(
+        victim=f"{'one thread of' if several else ''} {'the only process' if known else 'a worker process'}".strip(),
+        kind="thread" if several else "process",
+        saw=saw,
+        others=len(others),
+        survived=survived,
+        accepts=_accepts(server),
+    )
+
+
+def _who_serves(server: Server, client: Client) -> tuple[int, int]:
+    """Process and thread: of those that hold the connection, the one that sleeps once for each exchange."""
+    holding = server.holders(client)
+    pids = (holding & server.born()) or (holding - {server.parent}) or holding
+    if not pids:
+        raise Inconclusive("nobody was seen to hold client A's connection")
+    before = {pid: switches(pid) for pid in pids}
+    for _ in range(_EXCHANGES):
+        client.exchange()
+    moved = {(pid, tid): count - before[pid].get(tid, 0) for pid in pids for tid, count in switches(pid).items()}
+    return max(moved, key=lambda each: moved[each]) if moved else (min(pids), min(pids))
+
+
+def _wait_for_the_dead(server: Server, pid: int) -> None:
+    """Until the process has ended: some write a report of a second first."""
+    with contextlib.suppress(Violation):
+        server.observable("the process that crashed", lambda: int(_lives(pid))).becomes(0)
+
+
+def _lives(pid: int) -> bool:
+    found = process(pid)
+    return found is not None and not found.zombie
+
+
+def _still_served(client: Client) -> bool:
+    try:
+        client.exchange()
+    except (Violation, OSError):
+        return False
+    return True
+
+
+def _accepts(server: Server) -> bool:
+    try:
+        server.connect().exchange()
+    except (Violation, OSError):
+        return False
+    return True

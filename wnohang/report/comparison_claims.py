@@ -1,0 +1,207 @@
+"""The course text's own comparison, "fork() vs pthread_create()", sentence by sentence, and what was measured of each.
+
+A sentence is held against a forking and a threading server of the same language in the same run. What a load cannot
+show is said to be so. "Contradicts" is said only where every round contradicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Document = Mapping[str, Any]
+
+AGREES, IN_PART, CONTRADICTS, OPEN = "agrees", "in part", "contradicts", "not measured"
+# Two figures that differ by less are called equal.
+_EQUAL = 1.1
+
+
+class _Pair:
+    """A server with a process per client, and one with a thread per client."""
+
+    def __init__(self, document: Document, forking: str, threading: str) -> None:
+        self.document, self.forking, self.threading = document, forking, threading
+
+    def values(self, measure: str) -> tuple[int, list[float]] | None:
+        """Fork over thread, round by round, with the most clients that both have held; None where there is no such."""
+        (results,) = (each["results"] for each in self.document["measures"] if each["id"] == measure)
+        by = {(each["server"], each["clients"]): each["values"] for each in results}
+        sizes = [size for name, size in by if name == self.forking and (self.threading, size) in by]
+        if not sizes:
+            return None
+        size = max(sizes)
+        under = {each["round"]: each["value"] for each in by[self.threading, size]}
+        above = {each["round"]: each["value"] for each in by[self.forking, size]}
+        ratios = sorted(above[each] / under[each] for each in above if under.get(each, 0) > 0 and above[each] > 0)
+        return (size, ratios) if ratios else None
+
+    def behaviour(self, which: str, name: str) -> dict[str, Any] | None:
+        """What was seen of one of the two; None where it could not be."""
+        found = next(each["behaviour"] for each in self.document["servers"] if each["name"] == name)
+        if not found or "unknown" in found[which]:
+            return None
+        return dict(found[which])
+
+
+def claims_of(document: Document) -> list[dict[str, Any]]:
+    """Each sentence with a verdict, and in words what it rests on; for each pair that the run has."""
+    pairs = _pairs(document)
+    claims = []
+    for heading, text, judge in _CLAIMS:
+        found = [judge(pair) for pair in pairs]
+        if not found:
+            found = [(OPEN, "no forking and threading server of one language in this run")]
+        claims.append(
+            {
+                "heading": heading,
+                "claim": text,
+                "verdict": _together([verdict for verdict, _ in found]),
+                "measured": "; ".join(dict.fromkeys(words for _, words in found)),
+            }
+        )
+    return claims
+
+
+def _pairs(document: Document) -> list[_Pair]:
+    """Of each language the first of either kind. The user's own servers have no language: they make a pair too."""
+    found = []
+    for language in dict.fromkeys(each["language"] for each in document["servers"]):
+        of = {
+            model: next(
+                (s["name"] for s in document["servers"] if s["language"] == language and s["model"] == model), None
+            )
+            for model in ("fork", "thread")
+        }
+        if of["fork"] and of["thread"]:
+            found.append(_Pair(document, of["fork"], of["thread"]))
+    return found
+
+
+def _together(verdicts: list[str]) -> str:
+    known = {each for each in verdicts if each != OPEN}
+    return OPEN if not known else known.pop() if len(known) == 1 else IN_PART
+
+
+# --- one sentence each --------------------------------------------------------------------------------------------
+
+_WEIGHTS = (
+    ("memory", "memory of a client"),
+    ("start", "start-up of a worker"),
+    ("cpu_client", "processor time to take up a client"),
+)
+
+
+def _heavier(pair: _Pair) -> tuple[str, str]:
+    """A process costs more than a thread, in each of three currencies. Once it is there, an exchange is one more."""
+    parts, more, less = [], 0, 0
+    for measure, words in _WEIGHTS:
+        found = pair.values(measure)
+        if found is None:
+            continue
+        size, ratios = found
+        middle = ratios[len(ratios) // 2]
+        more += ratios[0] > 1 and middle > _EQUAL
+        less += ratios[-1] < 1
+        parts.append(f"{words} {middle:.1f} times ({_clients(size)})")
+    if not parts:
+        return OPEN, "no figures"
+    verdict = AGREES if more == len(parts) else CONTRADICTS if less == len(parts) else IN_PART
+    if (found := pair.values("cpu_exchange")) is not None:
+        parts.append(f"but of each exchange {found[1][len(found[1]) // 2]:.1f} times ({_clients(found[0])})")
+    return verdict, f"{pair.forking} over {pair.threading}: {', '.join(parts)}"
+
+
+def _lighter(pair: _Pair) -> tuple[str, str]:
+    """The same figures from the other side."""
+    verdict, _ = _heavier(pair)
+    parts = []
+    for measure, words in _WEIGHTS:
+        if (found := pair.values(measure)) is not None:
+            parts.append(f"{words} {1 / found[1][len(found[1]) // 2]:.2g} times")
+    return verdict, f"{pair.threading} over {pair.forking}: {', '.join(parts)}" if parts else "no figures"
+
+
+def _clients(size: int) -> str:
+    return f"{size} client{'' if size == 1 else 's'}"
+
+
+def _isolated(pair: _Pair) -> tuple[str, str]:
+    crash = pair.behaviour("crash", pair.forking)
+    if crash is None:
+        return OPEN, "the crash of a worker was not seen"
+    alive = crash["survived"] == crash["others"] and crash["accepts"]
+    dead = crash["survived"] == 0 and not crash["accepts"]
+    verdict = AGREES if alive else CONTRADICTS if dead else IN_PART
+    return verdict, f"{pair.forking}: {crash_words(crash)}"
+
+
+def _crash_spreads(pair: _Pair) -> tuple[str, str]:
+    crash = pair.behaviour("crash", pair.threading)
+    if crash is None:
+        return OPEN, "the crash of a worker was not seen"
+    dead = crash["survived"] == 0 and not crash["accepts"]
+    alive = crash["survived"] == crash["others"]
+    verdict = AGREES if dead else CONTRADICTS if alive else IN_PART
+    words = f"{pair.threading}: {crash_words(crash)}"
+    return verdict, words + ("; there was no «may»: the signal's default action ends the process" if dead else "")
+
+
+def crash_words(crash: Mapping[str, Any]) -> str:
+    """In one sentence."""
+    if crash["others"]:
+        others = f"{crash['survived']} of {crash['others']} others were served after it"
+    else:
+        others = "no other client could be connected"
+    goes_on = "the server accepted new clients" if crash["accepts"] else "no new client was accepted"
+    return f"SIGSEGV to {crash['victim']}: {others}, {goes_on}"
+
+
+def _no_signals(pair: _Pair) -> tuple[str, str]:
+    fork, thread = (pair.behaviour("sigchld", name) for name in (pair.forking, pair.threading))
+    if fork is None or thread is None:
+        return OPEN, "their treatment of SIGCHLD was not seen"
+    words = f"SIGCHLD is {_treated(fork)} in {pair.forking}, and {_treated(thread)} in {pair.threading}"
+    return (AGREES if thread["treatment"] == "default" else IN_PART), words
+
+
+def _treated(found: Mapping[str, Any]) -> str:
+    return "left at its default" if found["treatment"] == "default" else str(found["treatment"])
+
+
+def _open(words: str) -> Callable[[_Pair], tuple[str, str]]:
+    return lambda pair: (OPEN, words)
+
+
+_FORK, _THREAD = "fork()", "pthread create()"
+_CLAIMS: tuple[tuple[str, str, Callable[[_Pair], tuple[str, str]]], ...] = (
+    (_FORK, "Heavy-weight", _heavier),
+    (
+        _FORK,
+        "Passing information from the parent to the child before the fork is easy",
+        _open("a matter of the source: both kinds hand over one number, the descriptor (docs/comparison.md)"),
+    ),
+    (
+        _FORK,
+        "Returning information from the child to the parent takes more work",
+        _open("a matter of the source: compare the counters (docs/comparison.md)"),
+    ),
+    (
+        _FORK,
+        "Needn't synchronize processes",
+        _open("echo servers share nothing; the counters that fork do share, and lock (docs/comparison.md, SYNC-1)"),
+    ),
+    (_FORK, "Greater isolation between the parent and the child", _isolated),
+    (_THREAD, "Light-weight", _lighter),
+    (
+        _THREAD,
+        "Passing information from a thread to the others is easy",
+        _open("a matter of the source: compare the counters (docs/comparison.md)"),
+    ),
+    (_THREAD, "Don't need signal-driven processing when the threads ends.", _no_signals),
+    (
+        _THREAD,
+        "May synchronize threads",
+        _open("echo servers share nothing; the counters share, and lock (docs/comparison.md, SYNC-1)"),
+    ),
+    (_THREAD, "If a thread crashes, process may crash", _crash_spreads),
+)

@@ -1,0 +1,74 @@
+"""A TCP echo server with one thread: the kernel sends a signal when something happens on a socket.
+
+Course text, section "Signal-Driven I/O Model"; UNP 6.2, 25; fcntl(2), F_SETSIG. New against epoll_loop.py: nothing is
+registered anywhere but on the socket itself. Three things make it right for TCP. A real-time signal instead of SIGIO:
+those queue, and say which descriptor they are about. Signals that are blocked and waited for, so that no handler runs
+in between. And a signal tells of a change, not of a state: who has been told of one goes on until EAGAIN, or waits for
+ever. The price: a signal for each segment that arrives, and a queue that may overflow.
+"""
+
+import fcntl
+import os
+import signal
+
+from turns import Door, Session, open_door
+
+EVENT = signal.SIGRTMIN + 1
+# When the queue is full (RLIMIT_SIGPENDING) the kernel sends a plain SIGIO in place of the signal that had no room.
+OVERFLOW = signal.SIGIO
+
+
+def subscribe(fd: int) -> None:
+    """Have the changes of this descriptor signalled to this process. What was there before is not signalled."""
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, EVENT)
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+
+
+def changed(timeout: float | None, everybody: set[int]) -> set[int]:
+    """The descriptors of all signals that are queued; waits for the first of them.
+
+    After an overflow nobody knows whose signals were lost, so everybody has to be asked.
+    """
+    found: set[int] = set()
+    while True:
+        both = {EVENT, OVERFLOW}
+        told = signal.sigwaitinfo(both) if timeout is None else signal.sigtimedwait(both, timeout)
+        if told is None:
+            return found
+        # Python leaves si_fd out. On 64-bit Linux it is what si_status is for SIGCHLD: the same four bytes of a union.
+        found |= everybody if told.si_signo == OVERFLOW else {told.si_status}
+        timeout = 0
+
+
+def serve(door: Door) -> None:
+    """Wait for a signal when nobody has anything to do, give everybody who has one turn, for ever."""
+    listening = door.fileno()
+    subscribe(listening)
+    sessions: dict[int, Session] = {}
+    ready = {listening}  # who may have something to do
+    while True:
+        rest = door.rest()
+        turns = ready if rest is None else ready - {listening}
+        ready |= changed(0 if turns else rest, {listening, *sessions})
+        for fd in ready - {listening}:
+            # A signal may be about a client that has left, or about one that has come since by the same number.
+            session = sessions.get(fd)
+            if session and not session.turn():
+                del sessions[fd]
+                session.close()
+            if session is None or session.waits or fd not in sessions:
+                ready.discard(fd)
+        if listening in ready and door.rest() is None:
+            if new := door.welcome():
+                subscribe(new.fileno())
+                sessions[new.fileno()] = new
+                ready.add(new.fileno())  # what it sent before it was subscribed was not signalled
+            elif door.waits:
+                ready.discard(listening)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once and without a traceback, as SIGTERM does
+    signal.pthread_sigmask(signal.SIG_BLOCK, {EVENT, OVERFLOW})  # unblocked, the first one would end the server
+    serve(open_door())

@@ -7,6 +7,7 @@ clients cost nothing. The price: Linux only, and a system call for each change o
 
 import select
 import signal
+import sys
 
 from turns import Door, Session, open_door
 
@@ -14,6 +15,17 @@ from turns import Door, Session, open_door
 def wanted(session: Session) -> int:
     """Readiness to send is asked for only while something is owed: most sockets are ready to send all the time."""
     return select.EPOLLOUT if session.owed else select.EPOLLIN
+
+
+def watched(epoll: select.epoll, session: Session) -> bool:
+    """A client whom the kernel has no room to watch (epoll_ctl(2), ENOSPC) costs itself only."""
+    try:
+        epoll.register(session, wanted(session))
+    except OSError as error:
+        print("client:", error, file=sys.stderr)
+        session.close()
+        return False
+    return True
 
 
 def serve(door: Door) -> None:
@@ -37,9 +49,8 @@ def serve(door: Door) -> None:
                     session.close()  # takes it out of epoll as well: nobody else holds this socket
                 elif wanted(session) != before:
                     epoll.modify(session, wanted(session))
-            elif new := door.welcome():
+            elif (new := door.welcome()) and watched(epoll, new):
                 sessions[new.fileno()] = new
-                epoll.register(new, wanted(new))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,21 @@ def changed(timeout: float | None, everybody: set[int]) -> set[int]:
         timeout = 0
 
 
+def turn(sessions: dict[int, Session], fd: int) -> bool:
+    """One turn. Whether another one is due, although no further signal may come.
+
+    A signal may be about a client that has left, or come too late for one by the same number: that harms nobody.
+    """
+    session = sessions.get(fd)
+    if session is None:
+        return False
+    if not session.turn():
+        del sessions[fd]
+        session.close()
+        return False
+    return not session.waits
+
+
 def serve(door: Door) -> None:
     """Wait for a signal when nobody has anything to do, give everybody who has one turn, for ever."""
     listening = door.fileno()
@@ -51,14 +66,7 @@ def serve(door: Door) -> None:
         rest = door.rest()
         turns = ready if rest is None else ready - {listening}
         ready |= changed(0 if turns else rest, {listening, *sessions})
-        for fd in ready - {listening}:
-            # A signal may be about a client that has left, or about one that has come since by the same number.
-            session = sessions.get(fd)
-            if session and not session.turn():
-                del sessions[fd]
-                session.close()
-            if session is None or session.waits or fd not in sessions:
-                ready.discard(fd)
+        ready -= {fd for fd in ready - {listening} if not turn(sessions, fd)}
         if listening in ready and door.rest() is None:
             if new := door.welcome():
                 subscribe(new.fileno())

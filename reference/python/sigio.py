@@ -10,12 +10,14 @@ ever. The price: a signal for each segment that arrives, and a queue that may ov
 import fcntl
 import os
 import signal
+from collections.abc import Iterable
 
 from turns import Door, Session, open_door
 
 EVENT = signal.SIGRTMIN + 1
 # When the queue is full (RLIMIT_SIGPENDING) the kernel sends a plain SIGIO in place of the signal that had no room.
 OVERFLOW = signal.SIGIO
+AWAITED = {EVENT, OVERFLOW}
 
 
 def subscribe(fd: int) -> None:
@@ -25,20 +27,24 @@ def subscribe(fd: int) -> None:
     fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
 
 
-def changed(timeout: float | None, everybody: set[int]) -> set[int]:
-    """The descriptors of all signals that are queued; waits for the first of them.
+def next_signal(timeout: float | None) -> signal.struct_siginfo | None:
+    """The next one of the queue, or None when the time is over."""
+    if timeout is None:
+        return signal.sigwaitinfo(AWAITED)
+    return signal.sigtimedwait(AWAITED, timeout)
 
-    After an overflow nobody knows whose signals were lost, so everybody has to be asked.
-    """
+
+def changed(timeout: float | None, listening: int, sessions: Iterable[int]) -> set[int]:
+    """The descriptors that all queued signals are about; waits for the first signal."""
     found: set[int] = set()
-    while True:
-        both = {EVENT, OVERFLOW}
-        told = signal.sigwaitinfo(both) if timeout is None else signal.sigtimedwait(both, timeout)
-        if told is None:
-            return found
-        # Python leaves si_fd out. On 64-bit Linux it is what si_status is for SIGCHLD: the same four bytes of a union.
-        found |= everybody if told.si_signo == OVERFLOW else {told.si_status}
+    while told := next_signal(timeout):
         timeout = 0
+        if told.si_signo == EVENT:
+            # Python leaves si_fd out. On 64-bit Linux it is where si_status is for SIGCHLD: the same place in a union.
+            found.add(told.si_status)
+        else:
+            found |= {listening, *sessions}  # nobody knows whose signals were lost, so everybody has to be asked
+    return found
 
 
 def turn(sessions: dict[int, Session], fd: int) -> bool:
@@ -65,7 +71,7 @@ def serve(door: Door) -> None:
     while True:
         rest = door.rest()
         turns = ready if rest is None else ready - {listening}
-        ready |= changed(0 if turns else rest, {listening, *sessions})
+        ready |= changed(0 if turns else rest, listening, sessions)
         ready -= {fd for fd in ready - {listening} if not turn(sessions, fd)}
         if listening in ready and door.rest() is None:
             if new := door.welcome():
@@ -78,5 +84,5 @@ def serve(door: Door) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once and without a traceback, as SIGTERM does
-    signal.pthread_sigmask(signal.SIG_BLOCK, {EVENT, OVERFLOW})  # unblocked, the first one would end the server
+    signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)  # unblocked, the first one would end the server
     serve(open_door())

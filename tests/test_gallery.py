@@ -30,6 +30,12 @@ COUNTERS = {
     *(f"python/counter-{each}" for each in ("thread-lock", "thread-semaphore", "fork-lock")),
 }
 
+# The rungs that show an I/O model or a pool, in Python.
+IN_PYTHON = {
+    f"python/{each}"
+    for each in ("nonblocking", "select", "poll", "epoll", "sigio", "asyncio", "prefork", "thread-pool")
+}
+
 ENTRY = """
 [[server]]
 name = "x"
@@ -78,7 +84,7 @@ def test_both_manifests_together_name_every_server_once() -> None:
 def test_the_ladder_is_complete() -> None:
     ladder = {each.name for each in SERVERS if each.role == "reference"}
     echoes = {f"{language}/{rung}" for language in ("c", "python") for rung in ("iterative", "fork", "thread")}
-    assert ladder == echoes | COUNTERS
+    assert ladder == echoes | IN_PYTHON | COUNTERS
     assert {each.name for each in SERVERS if each.role == "reference" and each.dialect == "counter"} == COUNTERS
 
 
@@ -91,19 +97,27 @@ def test_an_entry_can_be_used(server: GalleryServer) -> None:
     assert compilers.get(server.language, set()) <= set(server.needs)
 
 
+def shared_modules(folder: Path) -> set[Path]:
+    """Files in Python that their neighbours import by the bare name: for Python what headers are for C."""
+    lines = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    names = re.findall(r"^(?:from|import) (\w+)", lines, re.MULTILINE)
+    return {path for name in names if (path := (folder / f"{name}.py").resolve()).is_file()}
+
+
 def test_every_source_has_an_entry() -> None:
     """A server that no manifest names is never judged."""
     folder = gallery.reference_folder()
     listed = {each.file for each in SOURCES}
     there = [path for part in ("c", "python", "odd") for path in (folder / part).iterdir()]
     servers = {path.resolve() for path in there if path.suffix in (".c", ".py", ".js", ".java")}
-    assert {path for path in servers if path.name != "__init__.py"} == listed
+    shared = shared_modules(folder / "python") | shared_modules(folder / "odd")
+    assert {path for path in servers - shared if path.name != "__init__.py"} == listed
 
 
 @pytest.mark.parametrize("server", SOURCES, ids=named)
 def test_a_server_is_short_enough_to_be_read(server: GalleryServer) -> None:
     assert server.file is not None
-    for path in (server.file, *gallery.local_includes(server.file)):
+    for path in (server.file, *gallery.local_includes(server.file), *shared_modules(server.file.parent)):
         lines = path.read_text(encoding="utf-8").splitlines()
         assert len(lines) <= MOST_LINES, f"{path.name}: {len(lines)} lines"
         assert max(map(len, lines)) <= WIDEST, f"{path.name} has a line that is too long"

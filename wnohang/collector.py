@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from wnohang.coverage import tested
+from wnohang.model import Detection
 from wnohang.report import resultfile, text
 from wnohang.report.record import Record, Verdict, merge
 from wnohang.report.score import score, score_by_server
@@ -124,7 +125,9 @@ class Collector:
                     "dialect": dialect_name(target),
                     "model": target.model or (found.model if found else None),
                     "detected": found.model if found else None,
-                    "evidence": list(found.evidence) if found else [],
+                    "declared": target.declared or None,
+                    "mechanism": "+".join(found.mechanisms) or None if found else None,
+                    "evidence": [*found.evidence, *found.waiting] if found else [],
                 }
             )
         return described[0] if not self._session.options.embedded else {"name": "embedded", "members": described}
@@ -140,13 +143,8 @@ class Collector:
             lines.append(f"wnohang: judging {target.name}: {how} (dialect {dialect_name(target)})")
             if found.problem:
                 lines.append(f"wnohang:   it serves nobody: {found.problem}")
-            elif target.model:
-                lines.append(
-                    f"wnohang:   model: {target.model} as declared; seen: {found.model or 'none'}: "
-                    f"{'; '.join(found.evidence)}"
-                )
             else:
-                lines.append(f"wnohang:   model: {found.model or 'unknown'}: {'; '.join(found.evidence)}")
+                lines += _model_lines(target.declared, found)
         environment = self._session.environment()
         contained = (
             "user, PID and network namespaces"
@@ -188,6 +186,16 @@ class Collector:
         if others := len(self.untested()) - len(unknown):
             terminal.write_line(f"not judged in this run: {others} more, which have tests")
         terminal.write_line(f"judged in {time.monotonic() - self._begun:.1f} s")
+
+
+def _model_lines(declared: str, found: Detection) -> list[str]:
+    """Who serves, and how they wait: what was declared, what was seen, and by which evidence."""
+    source = f"{declared} as declared; seen: " if declared else ""
+    lines = [f"wnohang:   model: {source}{found.model or 'unknown'}: {'; '.join(found.evidence)}"]
+    if found.mechanisms or found.waiting:
+        waits = "+".join(found.mechanisms) or "not told apart"
+        lines.append(f"wnohang:   waits by: {waits}: {'; '.join(found.waiting)}")
+    return lines
 
 
 def _colour(verdict: Verdict) -> dict[str, bool]:

@@ -57,12 +57,18 @@ class Target:
     command: tuple[str, ...]
     dialect: str = "echo"
     model: str | None = None
+    mechanism: str | None = None
     clients: int = 5
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: str = ""
     port: int | None = None
     address: tuple[str, int] | None = None
+
+    @property
+    def declared(self) -> str:
+        """What --server-model said, "" when it was not given."""
+        return "+".join(each for each in (self.model, self.mechanism) if each)
 
     @property
     def takes_port(self) -> bool:

@@ -158,6 +158,10 @@ class Server(Witness):
         self.port = launch.choose_port(self.target, self.cell.namespaced)
         self.launch()
 
+    def twin(self, trap: Sequence[str]) -> Server:
+        """Another one like it, to be started in a cell of its own, with these calls trapped. Close this one first."""
+        return Server(self._nursery, self.target, self.times, self.traits, trap)
+
     def begin_anew(self) -> None:
         """As `renew`, with an empty timeline, and clients that are named from A again."""
         self.close_clients()

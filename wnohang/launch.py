@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wnohang import launch_trouble
-from wnohang.contain import Cell, LaunchError, Trap
+from wnohang.contain import Cell, LaunchError, Limits, Trap
 from wnohang.launch_trouble import how_it_ended, last_words
 from wnohang.observe import Listener, SocketTable, socket_inodes, tree
 from wnohang.verdict import Budget
@@ -42,6 +42,8 @@ _SHARED_PORTS = range(20000, 32000)
 _WRONG_PORT_GRACE = 1 / 30
 # The name of the lock on fixed ports: abstract (unix(7)), so it is one for each network namespace, and leaves no file.
 _TURN = "\0wnohang.turn"
+# The soft limit on descriptors of a server that begins with many.
+_MANY_FILES = 4096
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -162,10 +164,13 @@ def _wait_for_release() -> None:
         waiting.poll()
 
 
-def spawn(cell: Cell, target: Target, host: str, port: int, trap: Trap | None = None) -> int:
+def spawn(
+    cell: Cell, target: Target, host: str, port: int, trap: Trap | None = None, occupied: range = range(0)
+) -> int:
     """Start the target in the cell; its pid. LaunchError says in one line what is wrong with the command.
 
-    `trap`: its system calls are answered by somebody (`Cell.spawn`).
+    `trap`: its system calls are answered by somebody. `occupied`: descriptors that are open when it begins, and then
+    it may have more of them than usual (`Cell.spawn`).
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment.pop("PYTHONPATH", None)
@@ -173,7 +178,15 @@ def spawn(cell: Cell, target: Target, host: str, port: int, trap: Trap | None = 
     environment.update({name: fill(value, host, port) for name, value in target.env.items()})
     argv = [fill(word, host, port) for word in target.command]
     try:
-        return cell.spawn(argv, env=environment, cwd=target.cwd, stdin=fill(target.stdin, host, port), trap=trap)
+        return cell.spawn(
+            argv,
+            env=environment,
+            cwd=target.cwd,
+            stdin=fill(target.stdin, host, port),
+            limits=Limits(files=_MANY_FILES) if occupied else None,
+            trap=trap,
+            occupied=occupied,
+        )
     except LaunchError as failure:
         raise LaunchError(launch_trouble.explain_exec(argv, target.cwd, environment, failure)) from None
 

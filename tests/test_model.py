@@ -1,4 +1,4 @@
-"""The detector names the model of every server that comes with the kit and serves clients at all."""
+"""The detector names the model, and the mechanism, of every server that comes with the kit and serves clients at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from wnohang import gallery
 from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.matrix import ALL, LAUNCH
-from wnohang.model import detect
+from wnohang.mechanism import Mechanism
+from wnohang.model import Model, declared, detect
 from wnohang.server import Server
 from wnohang.verdict import Times
 
@@ -30,7 +31,7 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.mark.parametrize("name", SERVING)
 def test_the_model_is_recognised(nursery: Nursery, name: str) -> None:
-    """What is seen is what the manifest states, with evidence."""
+    """What is seen is what the manifest states, with evidence; every right server states how it waits."""
     server = SERVERS[name]
     if reason := gallery.missing(server):
         pytest.skip(f"NOT APPLICABLE: {reason}")
@@ -40,6 +41,37 @@ def test_the_model_is_recognised(nursery: Nursery, name: str) -> None:
     assert found.problem is None
     assert found.model == server.model, found.evidence
     assert found.evidence
+    if server.io is not None:
+        assert found.mechanisms == [server.io], found.waiting
+        assert found.waiting
+
+
+@pytest.mark.parametrize("name", [name for name, each in SERVERS.items() if each.role in ("reference", "odd")])
+def test_every_right_server_states_how_it_waits(name: str) -> None:
+    """Or the table above would say nothing of it."""
+    assert SERVERS[name].io is not None
+
+
+def test_the_manifests_know_the_same_words() -> None:
+    """A server is judged by one list, and declared by the other."""
+    assert set(Model) == gallery.MODELS
+    assert set(Mechanism) == gallery.MECHANISMS
+
+
+@pytest.mark.parametrize("text", ["fork", "poll", "prefork+epoll", "epoll+prefork"])
+def test_a_declaration_has_a_model_a_mechanism_or_both(text: str) -> None:
+    """In any order."""
+    assert {str(part) for part in declared(text) if part} == set(text.split("+"))
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("", ""), ("pol", "pol"), ("fork+thread", "thread"), ("poll+select", "select"), ("fork+", ""), ("a+b+c", "a")],
+)
+def test_what_is_no_declaration_is_named(text: str, wrong: str) -> None:
+    """The part that is wrong, so that its neighbours can be suggested."""
+    with pytest.raises(ValueError, match=f"^{wrong}$"):
+        declared(text)
 
 
 def test_the_header_shows_the_model_and_its_evidence() -> None:
@@ -47,4 +79,5 @@ def test_the_header_shows_the_model_and_its_evidence() -> None:
     words = [sys.executable, "-m", "wnohang", "run", "--plain", "--requirement", "CONC-1", "--"]
     words += gallery.command(SERVERS["python/thread"])
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    assert "thread" in done.stdout, done.stdout + done.stderr
+    assert "model: thread: " in done.stdout, done.stdout + done.stderr
+    assert "waits by: blocking: thread" in done.stdout, done.stdout

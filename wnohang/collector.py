@@ -10,6 +10,7 @@ import pytest
 
 from wnohang import inject, trace
 from wnohang.coverage import tested
+from wnohang.model import Detection
 from wnohang.report import resultfile, text
 from wnohang.report.record import Record, Verdict, merge
 from wnohang.report.score import score, score_by_server
@@ -125,7 +126,9 @@ class Collector:
                     "dialect": dialect_name(target),
                     "model": target.model or (found.model if found else None),
                     "detected": found.model if found else None,
-                    "evidence": list(found.evidence) if found else [],
+                    "declared": target.declared or None,
+                    "mechanism": "+".join(found.mechanisms) or None if found else None,
+                    "evidence": [*found.evidence, *found.waiting] if found else [],
                 }
             )
         return described[0] if not self._session.options.embedded else {"name": "embedded", "members": described}
@@ -141,13 +144,8 @@ class Collector:
             lines.append(f"wnohang: judging {target.name}: {how} (dialect {dialect_name(target)})")
             if found.problem:
                 lines.append(f"wnohang:   it serves nobody: {found.problem}")
-            elif target.model:
-                lines.append(
-                    f"wnohang:   model: {target.model} as declared; seen: {found.model or 'none'}: "
-                    f"{'; '.join(found.evidence)}"
-                )
             else:
-                lines.append(f"wnohang:   model: {found.model or 'unknown'}: {'; '.join(found.evidence)}")
+                lines += _model_lines(target.declared, found)
         environment = self._session.environment()
         contained = (
             "user, PID and network namespaces"
@@ -158,8 +156,7 @@ class Collector:
         if outside:
             contained = "nothing: the kit did not start the server"
         lines.append(
-            f"wnohang: contained by {contained}; time scale {environment['time_scale']:g}; "
-            f"seed {environment['seed']}"
+            f"wnohang: contained by {contained}; time scale {environment['time_scale']:g}; seed {environment['seed']}"
         )
         return lines if outside else [*lines, *_engine_lines()]
 
@@ -199,6 +196,16 @@ def _engine_lines() -> list[str]:
         lines.append(f"wnohang: no tracing, so schedules are left to chance: {reason}")
     if reason := inject.permitted() or inject.copying_permitted():
         lines.append(f"wnohang: no faults are injected into system calls: {reason}")
+    return lines
+
+
+def _model_lines(declared: str, found: Detection) -> list[str]:
+    """Who serves, and how they wait: what was declared, what was seen, and by which evidence."""
+    source = f"{declared} as declared; seen: " if declared else ""
+    lines = [f"wnohang:   model: {source}{found.model or 'unknown'}: {'; '.join(found.evidence)}"]
+    if found.mechanisms or found.waiting:
+        waits = "+".join(found.mechanisms) or "not told apart"
+        lines.append(f"wnohang:   waits by: {waits}: {'; '.join(found.waiting)}")
     return lines
 
 

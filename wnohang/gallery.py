@@ -29,7 +29,7 @@ ROLES = frozenset({"reference", "odd", "wrong", "seed"})
 VERDICTS = frozenset({"FAIL", "WARN", "INCONCLUSIVE", "ERROR"})
 
 _REQUIRED = {"name", "language", "model", "dialect", "command", "role", "lesson"}
-_OPTIONAL = {"file", "flags", "needs", "expect", "collateral", "mortal", "io"}
+_OPTIONAL = {"file", "flags", "needs", "expect", "collateral", "mortal", "io", "declares"}
 # -O1 -g: quick enough to serve, and a line number for every address when a worker is stepped.
 _C_FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-pthread"]
 _COMPILE_SECONDS = 120
@@ -54,7 +54,7 @@ class GalleryServer:
 
     `io` is the mechanism, stated for every server that is right. `expect` holds, by requirement id, every verdict that
     is neither PASS nor NOT_APPLICABLE. `collateral`: requirements that the defect breaks in some runs only, or for
-    which it leaves nothing to judge. `mortal`: it ends the server, so that whatever is being tested at that moment may
+    which it leaves nothing to judge. `declares`: what it claims to be, by --server-model. `mortal`: it ends the server, so that whatever is being tested at that moment may
     be blamed for it.
     """
 
@@ -72,6 +72,7 @@ class GalleryServer:
     collateral: frozenset[str] = frozenset()
     mortal: bool = False
     io: str | None = None
+    declares: str | None = None
 
 
 def reference_folder() -> Path:
@@ -155,6 +156,7 @@ def _entry(manifest: Path, raw: Mapping[str, Any]) -> GalleryServer:
         collateral=frozenset(raw.get("collateral", ())),
         mortal=raw.get("mortal", False),
         io=raw.get("io"),
+        declares=raw.get("declares"),
     )
 
 

@@ -42,6 +42,8 @@ _SHARED_PORTS = range(20000, 32000)
 _WRONG_PORT_GRACE = 1 / 30
 # The name of the lock on fixed ports: abstract (unix(7)), so it is one for each network namespace, and leaves no file.
 _TURN = "\0wnohang.turn"
+# The soft limit on descriptors of a server that begins with many.
+_MANY_FILES = 4096
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -57,12 +59,18 @@ class Target:
     command: tuple[str, ...]
     dialect: str = "echo"
     model: str | None = None
+    mechanism: str | None = None
     clients: int = 5
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: str = ""
     port: int | None = None
     address: tuple[str, int] | None = None
+
+    @property
+    def declared(self) -> str:
+        """What --server-model said, "" when it was not given."""
+        return "+".join(each for each in (self.model, self.mechanism) if each)
 
     @property
     def takes_port(self) -> bool:
@@ -157,11 +165,18 @@ def _wait_for_release() -> None:
 
 
 def spawn(
-    cell: Cell, target: Target, host: str, port: int, trap: Trap | None = None, limits: Limits | None = None
+    cell: Cell,
+    target: Target,
+    host: str,
+    port: int,
+    trap: Trap | None = None,
+    limits: Limits | None = None,
+    occupied: range = range(0),
 ) -> int:
     """Start the target in the cell; its pid. LaunchError says in one line what is wrong with the command.
 
-    `trap`: its system calls are answered by somebody (`Cell.spawn`). `limits`: others than the usual ones.
+    `trap`: its system calls are answered by somebody. `limits`: others than the usual ones. `occupied`: descriptors
+    that are open when it begins, and then it may have more of them than usual (`Cell.spawn`).
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment.pop("PYTHONPATH", None)
@@ -169,8 +184,15 @@ def spawn(
     environment.update({name: fill(value, host, port) for name, value in target.env.items()})
     argv = [fill(word, host, port) for word in target.command]
     try:
-        stdin = fill(target.stdin, host, port)
-        return cell.spawn(argv, env=environment, cwd=target.cwd, stdin=stdin, limits=limits, trap=trap)
+        return cell.spawn(
+            argv,
+            env=environment,
+            cwd=target.cwd,
+            stdin=fill(target.stdin, host, port),
+            limits=limits or (Limits(files=_MANY_FILES) if occupied else None),
+            trap=trap,
+            occupied=occupied,
+        )
     except LaunchError as failure:
         raise LaunchError(launch_trouble.explain_exec(argv, target.cwd, environment, failure)) from None
 

@@ -55,6 +55,7 @@ def run(server: GalleryServer, *arguments: str) -> Outcome:
             f"--server-dialect={server.dialect}",
             f"--verdicts={path}",
             "--server-profile=ci",
+            *([f"--server-model={server.declares}"] if server.declares else []),
             *(["--server-patience=1"] if server.role in ("wrong", "seed") else []),
         ]
         exit_code = _forked_run([*options, *arguments], said)

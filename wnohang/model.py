@@ -1,15 +1,20 @@
-"""The concurrency model of a server, told from what happens to its processes and threads as clients come and go."""
+"""The concurrency model of a server, told from what happens to its processes and threads as clients come and go.
+
+And how whoever serves waits for its clients, which `mechanism` tells from the calls in which they sleep meanwhile.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
 from wnohang.client import Client
 from wnohang.contain import LaunchError
-from wnohang.observe import switches, threads
+from wnohang.mechanism import MULTIPLEXING, Mechanism, Waiting, look, settle
+from wnohang.observe import Unobservable, switches, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.verdict import Budget, Violation
@@ -62,10 +67,44 @@ class Detection:
     problem: str | None = None
     output: tuple[str, ...] = ()
     concurrent: bool = False  # seen to serve two clients at once, by whatever model
+    mechanisms: list[str] = field(default_factory=list)  # how its clients are waited for; empty: not told apart
+    waiting: list[str] = field(default_factory=list)  # the evidence of that, or why there is none
+
+    @property
+    def words(self) -> str:
+        """Both, as --server-model takes them: event-loop+poll."""
+        return "+".join([self.model or "unknown", *self.mechanisms])
+
+    def traits(self) -> frozenset[Trait]:
+        """What follows for the requirements."""
+        if self.model is None:
+            return frozenset({Trait.CONCURRENT} if self.concurrent else ())
+        return traits_of(Model(self.model), self.mechanisms)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self)
+
+
+def traits_of(model: Model, mechanisms: Iterable[str]) -> frozenset[Trait]:
+    """A pool of processes or threads, each of which multiplexes, has the traps of multiplexing as well."""
+    pool = model in (Model.PREFORK, Model.THREAD_POOL)
+    loops = pool and any(Mechanism(each) in MULTIPLEXING for each in mechanisms)
+    return TRAITS[model] | ({Trait.MULTIPLEXING} if loops else frozenset())
+
+
+def declared(text: str) -> tuple[Model | None, Mechanism | None]:
+    """What --server-model says: a model, a mechanism, or both joined by "+"; ValueError names the part that is none."""
+    model: Model | None = None
+    mechanism: Mechanism | None = None
+    for part in text.split("+"):
+        if part in list(Model) and model is None:
+            model = Model(part)
+        elif part in list(Mechanism) and mechanism is None:
+            mechanism = Mechanism(part)
+        else:
+            raise ValueError(part)
+    return model, mechanism
 
 
 def detect(server: Server) -> Detection:
@@ -74,6 +113,20 @@ def detect(server: Server) -> Detection:
     Both are silent at first: a server that ends a session with its first answer would leave nothing to look at.
     """
     census = _Census(server)
+    found = _population(server, census)
+    if not census.waiting:
+        return replace(found, waiting=[census.blind] if census.blind else [])
+    told = settle(server, census.waiting)
+    waits = [each for name in told for each in told[name]]
+    mechanisms = sorted({str(each.mechanism) for each in waits if each.mechanism is not None})
+    if Mechanism.AIO in mechanisms and found.model in (Model.THREAD, Model.THREAD_POOL):
+        evidence = "the threads that come with clients are helpers of the C library's asynchronous I/O"
+        found = replace(found, model=Model.EVENT_LOOP, evidence=[evidence])
+    return replace(found, mechanisms=mechanisms, waiting=list(dict.fromkeys(each.evidence for each in waits)))
+
+
+def _population(server: Server, census: _Census) -> Detection:
+    """Who serves: processes, threads, or one thread all of them."""
     try:
         first = server.connect()
         _let_take_up(server, first)
@@ -83,6 +136,7 @@ def detect(server: Server) -> Detection:
         census.take()
         silent = (server.holders(first), server.holders(second))
         first.engage()
+        census.look(first)
     except Violation as violation:
         return _first_unserved(server, census, violation)
     one_process = len(census.at[-1]) == 1
@@ -94,6 +148,7 @@ def detect(server: Server) -> Detection:
     except Violation as violation:
         return _one_at_a_time(server, first, second, violation)
     census.take()
+    census.look(first, second)
     try:
         return _classify(server, census, first, second, silent)
     except Violation as violation:
@@ -106,7 +161,9 @@ def _first_unserved(server: Server, census: _Census, violation: Violation) -> De
     output = tuple(server.cell.output().lines[-32:])
     try:
         server.renew()
-        server.connect().engage()
+        alone = server.connect()
+        alone.engage()
+        census.look(alone)
     except (Violation, LaunchError):
         return Detection(None, [], f"{violation.expected}; instead: {violation.observed}", output)
     model = Model.FORK if census.processes_came() else Model.THREAD if census.threads_came() else None
@@ -124,12 +181,22 @@ def _let_take_up(server: Server, client: Client) -> bool:
 
 
 class _Census:
-    """Pids and thread ids at some moments."""
+    """Pids and thread ids at some moments; and how clients were waited for when they were last looked at."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self.at: list[dict[int, set[int]]] = []
+        self.waiting: dict[str, list[Waiting]] = {}
+        self.blind = ""  # why nothing can be seen of that
         self.take()
+
+    def look(self, *clients: Client) -> None:
+        """At how these are waited for, while they are idle."""
+        self._server.rest()
+        try:
+            self.waiting |= {name: waits for name, waits in look(self._server, clients).items() if waits}
+        except Unobservable as reason:
+            self.blind = str(reason)
 
     def take(self) -> None:
         """Another moment."""

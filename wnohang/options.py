@@ -15,7 +15,8 @@ from wnohang import gallery
 from wnohang.coverage import tested
 from wnohang.dialect import DialectError, dialect
 from wnohang.launch import Target, UsageError, check_placeholders, parse_command
-from wnohang.model import Model
+from wnohang.mechanism import Mechanism
+from wnohang.model import Model, declared
 from wnohang.remote import parse_address
 from wnohang.requirement import UnknownRequirement, find
 
@@ -41,7 +42,10 @@ def add_options(parser: pytest.Parser) -> None:
         help="what one exchange is: echo, line, upper, counter or a TOML file",
     )
     add(
-        "--server-model", metavar="MODEL", help=f"declare the concurrency model: {', '.join(Model)} (default: detected)"
+        "--server-model",
+        metavar="MODEL",
+        help=f"declare how it works: {', '.join(Model)}; how it waits: {', '.join(Mechanism)}; or both, joined by +, "
+        "for example prefork+epoll (default: detected)",
     )
     add("--server-clients", default="5", metavar="N", help="how many clients must be served at once (default 5)")
     add("--server-address", metavar="HOST:PORT", help="judge a server that already runs, by its bytes alone")
@@ -128,11 +132,7 @@ def _targets(config: pytest.Config) -> tuple[Target, ...]:
         raise UsageError(
             "--server and --server-address exclude each other: one starts a server, the other finds it running"
         )
-    model = get("--server-model")
-    if model is not None and model not in list(Model):
-        raise UsageError(
-            f"--server-model: unknown model {model!r}; type one of {', '.join(Model)}{_close(model, list(Model))}"
-        )
+    model, mechanism = _declared(get("--server-model"))
     clients = int(_number("--server-clients", get("--server-clients"), 2, _MOST_CLIENTS) or 0)
     try:
         dialect(get("--server-dialect"))
@@ -144,6 +144,7 @@ def _targets(config: pytest.Config) -> tuple[Target, ...]:
         command=(),
         dialect=_absolute(get("--server-dialect")),
         model=model,
+        mechanism=mechanism,
         clients=clients,
         cwd=get("--server-cwd"),
         env=_environment(get("--server-env")),
@@ -152,6 +153,18 @@ def _targets(config: pytest.Config) -> tuple[Target, ...]:
         address=parse_address(get("--server-address")) if get("--server-address") else None,
     )
     return tuple(_with_commands(common, get("--server"), get("--server-name")))
+
+
+def _declared(text: str | None) -> tuple[str | None, str | None]:
+    if text is None:
+        return None, None
+    try:
+        return declared(text)
+    except ValueError as wrong:
+        raise UsageError(
+            f"--server-model: {text!r} is no model; type one of {', '.join(Model)}, or one of {', '.join(Mechanism)}, "
+            f"or both joined by +{_close(str(wrong), [*Model, *Mechanism])}"
+        ) from None
 
 
 def _with_commands(common: Target, command: str | None, name: str | None) -> list[Target]:

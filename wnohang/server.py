@@ -81,6 +81,7 @@ class Server(Witness):
         self.port = 0
         self.main = 0
         self._numbers = 0
+        self._occupied = range(0)
         self._clients: list[Client] = []
         self._turn = contextlib.ExitStack()
         make = self.observable
@@ -117,7 +118,7 @@ class Server(Witness):
     def launch(self) -> None:
         """Start the server and wait until it listens; LaunchError with its last words."""
         trap = self._faults.trap() if self._faults is not None else None
-        self.main = launch.spawn(self.cell, self.target, "127.0.0.1", self.port, trap, self._limits)
+        self.main = launch.spawn(self.cell, self.target, "127.0.0.1", self.port, trap, self._limits, self._occupied)
         self.listener = launch.wait_until_listening(
             self.cell, self.target, self.port, self.times.launch, self.starvation
         )
@@ -160,6 +161,15 @@ class Server(Witness):
         self.cell = self._nursery.cell()
         self.port = launch.choose_port(self.target, self.cell.namespaced)
         self.launch()
+
+    def twin(self, trap: Sequence[str]) -> Server:
+        """Another one like it, to be started in a cell of its own, with these calls trapped. Close this one first."""
+        return Server(self._nursery, self.target, self.times, self.traits, trap)
+
+    def begin_with(self, occupied: range) -> None:
+        """As `begin_anew`; descriptors of these numbers are open when it begins, and it may have some thousands."""
+        self._occupied = occupied
+        self.begin_anew()
 
     def begin_anew(self) -> None:
         """As `renew`, with an empty timeline, and clients that are named from A again."""

@@ -12,7 +12,8 @@ from wnohang import __version__, inject
 from wnohang.contain import Nursery
 from wnohang.dialect import dialect
 from wnohang.launch import Target
-from wnohang.model import TRAITS, Detection, Model, detect
+from wnohang.mechanism import Mechanism
+from wnohang.model import Detection, Model, detect, traits_of
 from wnohang.options import Options
 from wnohang.remote import RunningServer, check_applies, detect_running
 from wnohang.requirement import Requirement, Trait
@@ -94,13 +95,10 @@ class Session:
     def traits(self, name: str) -> frozenset[Trait]:
         """What the server is like, as declared or else as detected."""
         target, found = self.target(name), self.detections[name]
+        mechanisms = [target.mechanism] if target.mechanism else found.mechanisms
         traits = {Trait.ANY}
-        model = target.model or found.model
-        if model is not None:
-            traits |= TRAITS[Model(model)]
-        elif found.concurrent:
-            traits.add(Trait.CONCURRENT)
-        if target.model is not None:
+        traits |= traits_of(Model(target.model), mechanisms) if target.model else found.traits()
+        if target.declared:
             traits.add(Trait.DECLARED)
         spoken = dialect(target.dialect)
         if spoken.echoes:
@@ -136,6 +134,8 @@ class Session:
         """NotApplicable where no fault can be injected into this server's calls."""
         if self.target(name).address is not None:
             raise NotApplicable("the system calls of a server that already runs cannot be trapped")
+        if Mechanism.IO_URING in self.detections[name].mechanisms:
+            raise NotApplicable("what goes through the rings of io_uring is no system call, and cannot be trapped")
         if reason := inject.permitted() or inject.copying_permitted():
             raise NotApplicable(f"no faults can be injected here: {reason}")
 

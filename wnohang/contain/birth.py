@@ -28,6 +28,7 @@ _END_OF_FILE = b"\x04"
 class Birth:
     """What to start, and how. `limits`: names in `resource` to [soft, hard].
 
+    `occupied`: descriptors from the first number up to, and without, the second are open from its beginning.
     `trapped`: numbers of system calls that are announced to the kit, on a descriptor that is sent through `way_out`.
     """
 
@@ -36,6 +37,7 @@ class Birth:
     cwd: str
     limits: dict[str, list[int]]
     trapped: list[int] = field(default_factory=list)
+    occupied: tuple[int, int] = (0, 0)
     way_out: socket.socket | None = None
 
 
@@ -55,6 +57,7 @@ def become_server(birth: Birth, stdin: int, output: int, protected: Iterable[int
         os.dup2(stdin, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        _occupy(*birth.occupied)
         if protected is not None:
             kernel.die_with_parent(signal.SIGKILL)
             with contextlib.suppress(OSError):
@@ -99,6 +102,16 @@ def _set_limits(limits: dict[str, list[int]]) -> None:
         hard = resource.getrlimit(which)[1]
         asked = [value if hard == resource.RLIM_INFINITY else min(value, hard) for value in pair]
         resource.setrlimit(which, (asked[0], asked[1]))
+
+
+def _occupy(first: int, end: int) -> None:
+    """Leave these descriptors open for the server, on /dev/null. Those that are in use here are left alone."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if first < end else -1
+    for number in range(first, end):
+        try:
+            os.get_inheritable(number)
+        except OSError:
+            os.dup2(null, number)
 
 
 def _execute(birth: Birth) -> NoReturn:

@@ -18,6 +18,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "recvfrom": (45, 207),
     "recvmsg": (47, 212),
     "recvmmsg": (299, 243),
+    "pread64": (17, 67),
     "write": (1, 64),
     "writev": (20, 66),
     "sendto": (44, 206),

@@ -135,11 +135,13 @@ class Cell:
         stdin: str = "",
         limits: Limits | None = None,
         trap: Trap | None = None,
+        occupied: range = range(0),
     ) -> int:
         """Start the server; its pid as the kit sees it. LaunchError in one line when it cannot be executed.
 
         `cwd` defaults to the kit's. `stdin` is typed in; the end of file follows only where it ends in "\\x04".
-        `trap`: None changes nothing; else ContainmentError where the machine does not permit it.
+        `trap`: None changes nothing; else ContainmentError where the machine does not permit it. `occupied`:
+        descriptors that are open when it begins.
         """
         request: dict[str, Any] = {
             "argv": list(argv),
@@ -147,6 +149,7 @@ class Cell:
             "cwd": os.path.abspath(cwd or "."),
             "stdin": stdin,
             "limits": (limits or Limits()).as_rlimits(self._others),
+            "occupied": [occupied.start, occupied.stop],
         }
         message, handles = self._ask("spawn", **request) if trap is None else self._spawn_trapped(trap, request)
         if "failed" in message and message["step"] == "trap":

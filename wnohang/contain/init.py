@@ -122,6 +122,7 @@ class Init:
         limits: dict[str, list[int]],
         descriptors: list[int],
         trapped: list[int] | None = None,
+        occupied: list[int] | None = None,
     ) -> None:
         """Start the server under test, and answer with its pid or with why it could not be started.
 
@@ -136,7 +137,8 @@ class Init:
         way_in, way_out = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) if trapped else (None, None)
         child = os.fork()
         if child == 0:
-            made = birth.Birth(argv, env, cwd, limits, trapped or [], way_out)
+            first, end = occupied or (0, 0)
+            made = birth.Birth(argv, env, cwd, limits, trapped or [], (first, end), way_out)
             birth.become_server(made, typed, output_write, self.protected, failed_write)
         _close([typed, failed_write, output_write])
         with contextlib.suppress(OSError):

@@ -39,10 +39,20 @@ class Impossible(Exception):
 
 def abort(listener: int, call: Call, copy: int) -> None:
     """Take the connection that is ready, reset it, and say what the kernel would have said had it been faster."""
+    _take_and_reset(copy)
+    notify.fail(listener, call, errno.ECONNABORTED)
+
+
+def steal(listener: int, call: Call, copy: int) -> None:
+    """Take the connection that is ready, reset it, and let the kernel carry accept out, which finds none."""
+    _take_and_reset(copy)
+    notify.proceed(listener, call.cookie)
+
+
+def _take_and_reset(copy: int) -> None:
     descriptor, _ = _accept(copy, socket.SOCK_CLOEXEC)
     with socket.socket(fileno=descriptor) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    notify.fail(listener, call, errno.ECONNABORTED)
 
 
 def hand_over(listener: int, call: Call, name: str, copy: int) -> None:

@@ -150,6 +150,9 @@ class Desk:
         if rule.act == "abort":
             acts.abort(self.listener, call, copy)
             return rule.errno
+        if rule.act == "steal":
+            acts.steal(self.listener, call, copy)
+            return 0
         if fitting.is_receive(name):
             return acts.receive_part(self.listener, call, name, copy, rule.size)
         return acts.send_part(self.listener, call, name, copy, rule.size)

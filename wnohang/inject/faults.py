@@ -37,9 +37,8 @@ class Injected:
     time: float
 
     def __str__(self) -> str:
-        what = (
-            f"{self.result} bytes only" if self.act == "short" else errno.errorcode.get(self.result, str(self.result))
-        )
+        named = {"short": f"{self.result} bytes only", "steal": "no connection any more"}
+        what = named.get(self.act) or errno.errorcode.get(self.result, str(self.result))
         return f"{what} at {self.call} number {self.entry} of process {self.process}"
 
 
@@ -172,6 +171,18 @@ class Faults:
             hand_over=exact,
         )
         return self._add("a connection aborted before accept", rule)
+
+    def steal(self, *, at: int = 1, times: int = 1, process: int | None = None) -> Fault:
+        """The connection for which accept was called is gone: it is reset, and the kernel carries accept out.
+
+        So accept does what it does when nobody waits: it sleeps, or says EAGAIN. Linux keeps a connection that was
+        reset in the queue; where several processes accept, or on other systems, it may be gone (UNP 16.6).
+        """
+        self._check("accept")
+        rule = Rule(
+            self._next(), list(FAMILIES["accept"]), "steal", at=at, times=times, process=process, ready=True
+        )
+        return self._add("a connection gone before accept", rule)
 
     def short(
         self,

@@ -27,18 +27,21 @@ from wnohang.observe.tracing import (
 from wnohang.observe.unobservable import Unobservable
 from wnohang.observe.usage import Cpu, cpu, page_tables, per_task_cpu, private_memory, shared_out_memory
 from wnohang.observe.waits import Wait, armed_timers, waits
+from wnohang.observe.watches import Openness, Watch, openness, watches
 
 __all__ = [
     "Call",
     "Cpu",
     "Listener",
     "Mapping",
+    "Openness",
     "Process",
     "Socket",
     "SocketTable",
     "TcpState",
     "Unobservable",
     "Wait",
+    "Watch",
     "alive",
     "armed_timers",
     "awaits",
@@ -58,6 +61,7 @@ __all__ = [
     "lowest_free_descriptor",
     "mapped_file",
     "mappings",
+    "openness",
     "owner",
     "page_tables",
     "per_task_cpu",
@@ -81,6 +85,7 @@ __all__ = [
     "tree",
     "unreleased_stacks",
     "waits",
+    "watches",
     "words",
     "yama_scope",
 ]

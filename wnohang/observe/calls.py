@@ -21,6 +21,7 @@ _X86_64 = {
     3: "close", 9: "mmap", 11: "munmap", 13: "rt_sigaction", 14: "rt_sigprocmask", 15: "rt_sigreturn",
     24: "sched_yield", 41: "socket", 48: "shutdown", 56: "clone", 57: "fork", 59: "execve", 60: "exit", 62: "kill",
     231: "exit_group", 233: "epoll_ctl", 234: "tgkill", 257: "openat", 322: "execveat", 435: "clone3",
+    208: "io_getevents", 333: "io_pgetevents",
 }  # fmt: skip
 _GENERIC = {
     22: "epoll_pwait", 25: "fcntl", 32: "flock", 63: "read", 64: "write", 65: "readv", 66: "writev",
@@ -32,6 +33,7 @@ _GENERIC = {
     21: "epoll_ctl", 56: "openat", 57: "close", 93: "exit", 94: "exit_group", 124: "sched_yield", 129: "kill",
     131: "tgkill", 134: "rt_sigaction", 135: "rt_sigprocmask", 139: "rt_sigreturn", 198: "socket", 210: "shutdown",
     215: "munmap", 220: "clone", 221: "execve", 222: "mmap", 281: "execveat", 435: "clone3",
+    4: "io_getevents", 292: "io_pgetevents",
 }  # fmt: skip
 _TABLES = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
 _EVERY_NAME = frozenset(_X86_64.values()) | frozenset(_GENERIC.values())

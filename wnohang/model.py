@@ -62,6 +62,7 @@ class Detection:
     problem: str | None = None
     output: tuple[str, ...] = ()
     concurrent: bool = False  # seen to serve two clients at once, by whatever model
+    untrappable: str = ""  # why no fault can be injected into its system calls
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

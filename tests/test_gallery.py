@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -20,6 +21,10 @@ SOURCES = [each for each in SERVERS if each.file is not None]
 C_SERVERS = [each for each in SERVERS if each.language == "c"]
 MOST_LINES = 150
 WIDEST = 120
+
+# The other I/O models and designs of the course text and of UNP, in the order of reference/README.md.
+RUNGS = ("nonblocking", "select", "poll", "epoll", "sigio", "aio", "uring")
+POOLS = ("prefork", "prefork-lock", "prefork-pass", "prethreaded", "prethreaded-main")
 
 # What a worker locks, or owns, in each of the counters that the ladder ends with.
 COUNTERS = {
@@ -84,6 +89,7 @@ def test_both_manifests_together_name_every_server_once() -> None:
 def test_the_ladder_is_complete() -> None:
     ladder = {each.name for each in SERVERS if each.role == "reference"}
     echoes = {f"{language}/{rung}" for language in ("c", "python") for rung in ("iterative", "fork", "thread")}
+    echoes |= {f"c/{each}" for each in RUNGS + POOLS}
     assert ladder == echoes | IN_PYTHON | COUNTERS
     assert {each.name for each in SERVERS if each.role == "reference" and each.dialect == "counter"} == COUNTERS
 
@@ -186,6 +192,22 @@ def test_a_source_that_does_not_compile_is_told_by_its_name(tmp_path: Path, own_
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     server = gallery.load(manifest(tmp_path, ENTRY.replace('"gcc"', '"no-such-program"')))[0]
     assert gallery.missing(server) == "x needs no-such-program, not found on PATH"
+
+
+def test_a_missing_header_is_named(tmp_path: Path) -> None:
+    wanted = ENTRY.replace('"gcc"', '"gcc", "stdio.h", "no-such-header.h"')
+    server = needing(gallery.load(manifest(tmp_path))[0]) and gallery.load(manifest(tmp_path, wanted))[0]
+    assert gallery.missing(server) == "x needs no-such-header.h, not found by the C compiler"
+
+
+def test_a_refusal_of_the_kernel_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = gallery.load(manifest(tmp_path, ENTRY.replace('"gcc"', '"io_uring"')))[0]
+    monkeypatch.setattr(gallery, "_PERMISSIONS", {"io_uring": lambda: errno.EPERM})
+    gallery._refusal.cache_clear()
+    try:
+        assert gallery.missing(server) == "x needs io_uring: Operation not permitted (EPERM)"
+    finally:
+        gallery._refusal.cache_clear()
 
 
 def test_python_is_the_running_one() -> None:

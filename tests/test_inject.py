@@ -162,7 +162,7 @@ def test_a_thread_that_cannot_be_created_costs_one_client(trapped: Trapped) -> N
 
 
 @pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize("name", [*BLOCKING, "odd/epoll"])
+@pytest.mark.parametrize("name", [*BLOCKING, "c/epoll"])
 def test_an_aborted_connection_costs_nobody_else(trapped: Trapped, name: str, exact: bool) -> None:
     server = trapped(name)
     before = server.connect()
@@ -178,7 +178,7 @@ def test_an_aborted_connection_costs_nobody_else(trapped: Trapped, name: str, ex
 
 def serve_blocked_accept(server: Server, name: str) -> None:
     """For the accept in which a blocking server was already when the fault was asked for."""
-    if name != "odd/epoll":
+    if name != "c/epoll":
         serve_one(server)
 
 
@@ -195,7 +195,7 @@ def test_an_exact_accept_counts_connections(trapped: Trapped) -> None:
 
 def test_an_exact_accept_counts_each_connection_once_in_a_pool(trapped: Trapped) -> None:
     """All eight processes are held, and see the same connection; one of them takes it."""
-    server = trapped("odd/prefork")
+    server = trapped("c/prefork")
     fault = server.faults.abort(exact=True, process=None)
     everyone = [server.connect() for _ in range(8)]  # each of the eight comes out of the accept that it entered before
     for client in everyone:
@@ -264,7 +264,7 @@ def test_a_server_that_exits_at_an_abort_is_caught(trapped: Trapped) -> None:
 # --- short counts -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*BLOCKING, "odd/epoll", "odd/streams"])
+@pytest.mark.parametrize("name", [*BLOCKING, "c/epoll", "odd/streams"])
 def test_short_counts_lose_nothing(trapped: Trapped, name: str) -> None:
     server = trapped(name)
     for call, size in itertools.product(("receive", "send"), (0, 1)):
@@ -304,7 +304,7 @@ def test_one_byte_at_a_time(trapped: Trapped) -> None:
 
 def test_what_does_not_wait_gets_no_eintr(trapped: Trapped) -> None:
     """epoll_wait sleeps; accept, recv and send of this server never do."""
-    server = trapped("odd/epoll")
+    server = trapped("c/epoll")
     never = [server.faults.inject(call, errno.EINTR, always=True) for call in ("accept", "receive", "send")]
     slept = server.faults.inject("epoll_wait", errno.EINTR)
     serve_one(server)

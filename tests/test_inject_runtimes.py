@@ -71,7 +71,7 @@ BUILDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "python fork": _of_gallery("python/fork"),
     "python asyncio": _of_gallery("odd/streams"),
     "socketserver": _of_gallery("odd/threading-server"),
-    "prefork": _of_gallery("odd/prefork"),
+    "prefork": _of_gallery("c/prefork"),
 }
 
 

@@ -6,6 +6,8 @@ all that goes into them. An entry appears by one rename, so parallel workers nev
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import os
 import re
@@ -33,6 +35,8 @@ _OPTIONAL = {"file", "flags", "needs", "expect", "collateral", "mortal", "io", "
 # -O1 -g: quick enough to serve, and a line number for every address when a worker is stepped.
 _C_FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-pthread"]
 _COMPILE_SECONDS = 120
+# The same number on all architectures but alpha: since Linux 5.1 new calls are numbered alike.
+_IO_URING_SETUP = 425
 
 
 class GalleryError(ValueError):
@@ -110,9 +114,18 @@ def load(manifest: Path) -> list[GalleryServer]:
 
 
 def missing(server: GalleryServer) -> str | None:
-    """The reason why this machine cannot run the server, or None when it can."""
-    absent = [program for program in server.needs if not _found(program)]
-    return f"{server.name} needs {' and '.join(absent)}, not found on PATH" if absent else None
+    """The reason why this machine cannot run the server, or None when it can.
+
+    What a server needs is a program on PATH, a C header ("liburing.h"), or a permission of the kernel ("io_uring").
+    """
+    headers = [each for each in server.needs if each.endswith(".h")]
+    programs = [each for each in server.needs if each not in headers and each not in _PERMISSIONS]
+    if absent := [each for each in programs if not _found(each)]:
+        return f"{server.name} needs {' and '.join(absent)}, not found on PATH"
+    if absent := [each for each in headers if not _has_header(each)]:
+        return f"{server.name} needs {' and '.join(absent)}, not found by the C compiler"
+    refusals = [f"{server.name} needs {each}: {reason}" for each in server.needs if (reason := _refusal(each))]
+    return refusals[0] if refusals else None
 
 
 def command(server: GalleryServer) -> list[str]:
@@ -125,7 +138,7 @@ def command(server: GalleryServer) -> list[str]:
 
 def compile_c(source: Path, target: Path, flags: tuple[str, ...] = ()) -> None:
     """Compile one C source into the program `target`; GalleryError holds the compiler's own words."""
-    _run([_c_compiler(), *_C_FLAGS, *flags, str(source), "-o", str(target)], source)
+    _run([_c_compiler(), *_C_FLAGS, str(source), *flags, "-o", str(target)], source)  # libraries come after their users
 
 
 def _entry(manifest: Path, raw: Mapping[str, Any]) -> GalleryServer:
@@ -179,6 +192,36 @@ def _expectation(place: str, requirement: str, raw: Mapping[str, str]) -> Expect
 
 def _found(program: str) -> bool:
     return shutil.which(program) is not None or (program in ("gcc", "cc") and shutil.which("cc") is not None)
+
+
+@cache
+def _has_header(name: str) -> bool:
+    """Whether the compiler finds it; False where there is no compiler."""
+    line, source = [_c_compiler(), "-E", "-x", "c", "-"], f"#include <{name}>\n"
+    try:
+        done = subprocess.run(line, input=source, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+@cache
+def _refusal(permission: str) -> str | None:
+    """Why the kernel, or the container around us, does not permit it. None: it does, or it is no such matter."""
+    trial = _PERMISSIONS.get(permission)
+    error = trial() if trial is not None else 0
+    return f"{os.strerror(error)} ({errno.errorcode.get(error, error)})" if error else None
+
+
+def _io_uring_error() -> int:
+    """What io_uring_setup(2) says to a call that would fail anyway, for want of parameters, where it is permitted."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall(ctypes.c_long(_IO_URING_SETUP), ctypes.c_uint(1), None)
+    return 0 if ctypes.get_errno() == errno.EFAULT else ctypes.get_errno()
+
+
+# What "needs" may name besides programs and headers, and how to try it: an errno, 0 when it is permitted.
+_PERMISSIONS: Mapping[str, Callable[[], int]] = {"io_uring": _io_uring_error}
 
 
 def _filled(word: str, parts: Mapping[str, str]) -> str:

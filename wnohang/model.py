@@ -69,6 +69,7 @@ class Detection:
     concurrent: bool = False  # seen to serve two clients at once, by whatever model
     mechanisms: list[str] = field(default_factory=list)  # how its clients are waited for; empty: not told apart
     waiting: list[str] = field(default_factory=list)  # the evidence of that, or why there is none
+    untrappable: str = ""  # why no fault can be injected into its system calls
 
     @property
     def words(self) -> str:

@@ -6,14 +6,15 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from wnohang import __version__, inject
-from wnohang.contain import Nursery
+from wnohang.contain import LaunchError, Nursery
 from wnohang.dialect import dialect
 from wnohang.launch import Target
-from wnohang.mechanism import Mechanism
 from wnohang.model import Detection, Model, detect, traits_of
+from wnohang.observe import descriptors
 from wnohang.options import Options
 from wnohang.remote import RunningServer, check_applies, detect_running
 from wnohang.requirement import Requirement, Trait
@@ -82,7 +83,21 @@ class Session:
         """Find out each server's model; LaunchError when one does not start."""
         for target in self.options.targets:
             with self.server(target.name) as server:
-                self.detections[target.name] = detect(server) if target.address is None else detect_running(server)
+                found = detect(server) if target.address is None else detect_running(server)
+                rings = target.address is None and _has_rings(server)
+            if rings and not found.problem:
+                found = replace(found, untrappable=self._needs_rings(target.name))
+            self.detections[target.name] = found
+
+    def _needs_rings(self, name: str) -> str:
+        """io_uring is refused where calls are trapped. Empty when the server then uses other calls, else a reason."""
+        if inject.permitted() or inject.copying_permitted():
+            return ""  # nothing is trapped at all
+        try:
+            with self.server(name, ("accept",)):
+                return ""
+        except LaunchError:
+            return "the server works with io_uring, whose orders are no system calls, and does not start without it"
 
     def findings(self) -> dict[str, Any]:
         """What workers need to know, in plain JSON types."""
@@ -134,8 +149,8 @@ class Session:
         """NotApplicable where no fault can be injected into this server's calls."""
         if self.target(name).address is not None:
             raise NotApplicable("the system calls of a server that already runs cannot be trapped")
-        if Mechanism.IO_URING in self.detections[name].mechanisms:
-            raise NotApplicable("what goes through the rings of io_uring is no system call, and cannot be trapped")
+        if obstacle := self.detections[name].untrappable:
+            raise NotApplicable(f"no faults can be injected: {obstacle}")
         if reason := inject.permitted() or inject.copying_permitted():
             raise NotApplicable(f"no faults can be injected here: {reason}")
 
@@ -153,6 +168,11 @@ class Session:
             "seed": self.seed,
             "profile": self.options.profile,
         }
+
+
+def _has_rings(server: Server) -> bool:
+    """Whether the server works with io_uring now."""
+    return any("io_uring" in text for pid in server.living() for text in (descriptors(pid) or {}).values())
 
 
 def dialect_name(target: Target) -> str:

@@ -5,7 +5,7 @@
  * Everything hard happens outside the handler. Both ends are non-blocking: a full pipe has said all there is to say.
  */
 #define _GNU_SOURCE 1 /* pipe2 */
-#include "worker.h"
+#include "../c/worker.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>

@@ -5,7 +5,7 @@
  * become zombies. Four lines instead of a handler. The price: wait() no longer tells how any child ended, and an
  * exec'd program inherits the ignoring.
  */
-#include "worker.h"
+#include "../c/worker.h"
 
 int main(int argc, char **argv)
 {

@@ -4,7 +4,7 @@
  * man signalfd(2), poll(2). Signals still do not queue: one record may stand for many children, so all are reaped.
  * The listener is non-blocking: a connection that poll reported may be gone when accept asks for it (UNP 16.6).
  */
-#include "worker.h"
+#include "../c/worker.h"
 
 #include <fcntl.h>
 #include <sys/signalfd.h>

@@ -1,8 +1,8 @@
-/* What a forked worker does first, the same in every forking variant of this folder. */
+/* What a forked worker does first, the same in every variant that forks; fork.c spells it out. */
 #ifndef WORKER_H
 #define WORKER_H
 
-#include "../c/echo.h"
+#include "echo.h"
 
 #include <signal.h>
 #include <sys/prctl.h>

@@ -28,10 +28,10 @@ def test_the_shortage_is_over_when_clients_leave(server: Server) -> None:
     """When clients leave, new ones are served again."""
     others = present(server, one_is_enough=True)
     with no_descriptors(server) as shortage:
-        held_by_listener = all(server.parent in server.holders(client) for client in others)
+        is_theirs = shortage.would_end_with(others)
         for client in [*exhaust(server), *others]:
             client.close()
-        if others and held_by_listener:  # their leaving alone makes room
+        if is_theirs:  # their leaving alone makes room
             shortage.wait_for_room()
             server.connect().exchange_and_leave()
     server.connect().exchange()

@@ -99,12 +99,12 @@ class Client:
         return Budget(within if within is not None else self.server.times.patience, self.server.starvation)
 
     def _wait(self, events: int, budget: Budget) -> bool:
-        """Wait for the socket until the budget is used up; False then."""
+        """Wait for the socket until the budget is used up; False then, if a last look shows nothing either."""
         self._poll.register(self.socket, events)
         while True:
             left = budget.left()
-            if left <= 0:
-                return False
+            if left <= 0:  # perhaps because nobody here ran, while the server did
+                return bool(self._poll.poll(0))
             if self._poll.poll(min(left, 0.05) * 1000):
                 return True
 

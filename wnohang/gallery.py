@@ -1,7 +1,7 @@
 """The servers that come with the kit, right and wrong: their manifests, and how to start each.
 
-C and Java sources are compiled on first use, into a cache folder outside the tree whose entries are named by a hash of
-all that goes into them. An entry appears by one rename, so parallel workers never see half of it.
+C, Go, Rust and Java sources are compiled on first use, into a cache folder outside the tree whose entries are named by a
+hash of all that goes into them. An entry appears by one rename, so parallel workers never see half of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,9 +34,16 @@ _REQUIRED = {"name", "language", "model", "dialect", "command", "role", "lesson"
 _OPTIONAL = {"file", "flags", "needs", "expect", "collateral", "mortal", "io", "declares"}
 # -O1 -g: quick enough to serve, and a line number for every address when a worker is stepped.
 _C_FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-pthread"]
-_COMPILE_SECONDS = 120
 # The same number on all architectures but alpha: since Linux 5.1 new calls are numbered alike.
 _IO_URING_SETUP = 425
+# The other compilers, with what makes a program of one source; its own flags, the target and the source come after.
+_COMPILERS = {"go": ("go", "build"), "rust": ("rustc", "--edition=2021", "-O"), "java": ("javac",)}
+# The standard library and the installed toolchain only: no network, no C, and no module that happens to be around.
+_GO_ENVIRONMENT = {
+    "CGO_ENABLED": "0", "GOFLAGS": "", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOWORK": "off",
+}  # fmt: skip
+# The first Go program on a machine waits for the standard library to be compiled.
+_COMPILE_SECONDS = 300
 
 
 class GalleryError(ValueError):
@@ -231,41 +238,42 @@ def _filled(word: str, parts: Mapping[str, str]) -> str:
 
 
 def _program(language: str, file: Path, flags: tuple[str, ...]) -> Path:
+    """What "{program}" stands for: the compiled program, or folder of classes; the source where nothing is compiled."""
     if language == "c":
-        return _cached(file, (*_C_FLAGS, *flags), _c_compiler(), lambda: _build_c(file, flags))
-    if language == "java":
-        return _cached(file, flags, "javac", lambda: _build_java(file, flags))
-    return file
+        return _cached(file, (*_C_FLAGS, *flags), [_c_compiler(), "--version"], partial(compile_c, file, flags=flags))
+    if language not in _COMPILERS:
+        return file
+    compiler = [*_COMPILERS[language], *flags]
+    version = [compiler[0], "version" if language == "go" else "--version"]
+    return _cached(file, tuple(compiler), version, partial(_compile, compiler, file))
 
 
-def _cached(file: Path, flags: tuple[str, ...], compiler: str, build: Callable[[], Path]) -> Path:
-    target = cache_folder() / f"{file.stem}-{_key(file, flags, compiler)}"
+def _cached(file: Path, flags: tuple[str, ...], version: list[str], build: Callable[[Path], None]) -> Path:
+    """The entry of the cache for this source; `build` makes it, where it is told, when there is none yet."""
+    target = cache_folder() / f"{file.stem}-{_key(file, flags, version)}"
     if not target.exists():
-        made = build()
-        try:
-            made.rename(target)
-        except OSError:  # a folder of classes that another worker has put there meanwhile: the same ones
-            if not target.exists():
-                raise
-        shutil.rmtree(made.parent)
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as scrap:
+            made = Path(scrap) / "program"
+            build(made)
+            try:
+                made.rename(target)
+            except OSError:  # a folder of classes that another worker has put there meanwhile: the same ones
+                if not target.exists():
+                    raise
     return target
 
 
-def _build_c(file: Path, flags: tuple[str, ...]) -> Path:
-    made = Path(tempfile.mkdtemp(dir=cache_folder())) / "program"
-    compile_c(file, made, flags)
-    return made
-
-
-def _build_java(file: Path, flags: tuple[str, ...]) -> Path:
-    made = Path(tempfile.mkdtemp(dir=cache_folder())) / "classes"
-    _run(["javac", *flags, "-d", str(made), str(file)], file)
-    return made
+def _compile(compiler: list[str], file: Path, target: Path) -> None:
+    """One source, one target; the source comes last because Go wants it so."""
+    _run([*compiler, "-d" if compiler[0] == "javac" else "-o", str(target), str(file)], file)
 
 
 def _run(line: list[str], source: Path) -> None:
+    env = {**os.environ, **_GO_ENVIRONMENT, "GOCACHE": str(cache_folder() / "go-build")}
     try:
-        done = subprocess.run(line, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)
+        done = subprocess.run(
+            line, capture_output=True, text=True, timeout=_COMPILE_SECONDS, env=env, cwd="/", check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as failure:
         raise GalleryError(f"{source.name} was not compiled: {failure}") from failure
     if done.returncode != 0:
@@ -277,12 +285,12 @@ def _c_compiler() -> str:
 
 
 @cache
-def _version(compiler: str) -> str:
-    return subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
+def _output(*line: str) -> str:
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False).stdout
 
 
-def _key(file: Path, flags: tuple[str, ...], compiler: str) -> str:
-    digest = hashlib.sha256(repr((flags, compiler, _version(compiler))).encode())
+def _key(file: Path, flags: tuple[str, ...], version: list[str]) -> str:
+    digest = hashlib.sha256(repr((flags, version, _output(*version))).encode())
     for part in sorted({file, *local_includes(file)}):
         digest.update(part.name.encode() + b"\0" + part.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -1,0 +1,69 @@
+// A counter for all clients, with processes: the primary owns the number, and the workers ask it. Course text, sections
+// "fork()" and "Synchronize threads".
+//
+// "Passing information": workers of cluster share no memory, and the language has no lock between processes. But they
+// have a channel to the primary, and it takes one message after the other: an owner needs no lock. What it costs is a
+// way to another process and back for every chunk of requests. The server around it is that of echo.js.
+'use strict';
+const cluster = require('cluster');
+const net = require('net');
+
+const WORKERS = 2;
+const LONGEST_REQUEST = 4; // INCR
+
+function owner() {
+  let number = 0;
+  const answer = {
+    INCR: () => ++number,
+    GET: () => number,
+  };
+  cluster.on('message', (worker, { id, lines }) => {
+    const answers = lines.map((line) => (Object.hasOwn(answer, line) ? answer[line]() : 'ERR'));
+    worker.send({ id, answers }, () => {}); // if the worker has died meanwhile, so have its clients
+  });
+  for (let i = 0; i < WORKERS; i++) cluster.fork();
+  // A worker that ended by itself did so because it could not listen, and so would the next one.
+  cluster.on('exit', (worker, code, signal) => (signal ? cluster.fork() : process.exit(code)));
+}
+
+// The questions that are under way, by number: what to do with the answers.
+const asked = new Map();
+let questions = 0;
+
+function ask(lines, then) {
+  asked.set(++questions, then);
+  process.send({ id: questions, lines });
+}
+
+function serve(client) {
+  let begun = '';
+  client.setEncoding('latin1'); // one character a byte
+  client.on('data', (text) => {
+    const lines = (begun + text).split('\n');
+    begun = lines.pop().slice(0, LONGEST_REQUEST + 1); // of a line that is too long the beginning will do
+    if (lines.length === 0) return;
+    client.pause(); // one question at a time: the answers stay in order, and a client that does not read is not read
+    ask(lines.map((line) => line.slice(0, LONGEST_REQUEST + 1)), (answers) => {
+      client.write(answers.join('\n') + '\n', () => client.resume());
+    });
+  });
+  client.on('end', () => client.end()); // comes after all data, and so after all answers
+  client.on('error', () => client.destroy()); // without this listener one reset would end the whole process
+}
+
+function worker() {
+  process.on('message', ({ id, answers }) => {
+    asked.get(id)(answers);
+    asked.delete(id);
+  });
+  // allowHalfOpen: else Node ends its side at the client's half-close, though answers are still to come (ECHO-6).
+  const server = net.createServer({ allowHalfOpen: true, keepAlive: true }, serve);
+  server.on('error', (error) => {
+    console.error(`${error.syscall}: ${error.message}`);
+    process.exit(1);
+  });
+  server.listen({ port: Number(process.argv[2] || 7007), backlog: 4096, host: '0.0.0.0' });
+}
+
+if (cluster.isPrimary) owner();
+else worker();

@@ -1,0 +1,31 @@
+// An echo server: processes, by Node's cluster. Course text, section "fork()".
+//
+// JavaScript has neither fork nor threads that share a socket; what a program of one event loop has for more processors
+// is cluster. The primary listens and accepts, and passes each client to the next worker, a whole new process that was
+// there before the client came: prefork with descriptor passing. A worker serves many clients, by events. So a crash
+// takes some clients along, not all; and nothing has to be reaped, for the runtime waits for its children.
+'use strict';
+const cluster = require('cluster');
+const net = require('net');
+
+const WORKERS = 2;
+// allowHalfOpen: else Node ends its side at the client's half-close, though output is still pending (ECHO-6).
+const OPTIONS = { allowHalfOpen: true, keepAlive: true };
+
+function serve(client) {
+  client.on('error', () => client.destroy()); // without this listener one reset would end the whole process
+  client.pipe(client); // brings the backpressure: it does not read while the other side's buffer is full
+}
+
+if (cluster.isPrimary) {
+  for (let i = 0; i < WORKERS; i++) cluster.fork();
+  // A worker that ended by itself did so because it could not listen, and so would the next one.
+  cluster.on('exit', (worker, code, signal) => (signal ? cluster.fork() : process.exit(code)));
+} else {
+  const server = net.createServer(OPTIONS, serve);
+  server.on('error', (error) => {
+    console.error(`${error.syscall}: ${error.message}`);
+    process.exit(1);
+  });
+  server.listen({ port: Number(process.argv[2] || 7007), backlog: 4096, host: '0.0.0.0' });
+}

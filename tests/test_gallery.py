@@ -19,6 +19,7 @@ from wnohang.gallery import GalleryError, GalleryServer
 SERVERS = gallery.load(gallery.reference_folder() / "servers.toml")
 SOURCES = [each for each in SERVERS if each.file is not None]
 C_SERVERS = [each for each in SERVERS if each.language == "c"]
+PARTS = ("c", "python", "go", "rust", "java", "node", "odd")
 MOST_LINES = 150
 WIDEST = 120
 
@@ -40,6 +41,9 @@ IN_PYTHON = {
     f"python/{each}"
     for each in ("nonblocking", "select", "poll", "epoll", "sigio", "asyncio", "prefork", "thread-pool")
 }
+
+# The echo server and the counter once more, in languages that have other means.
+PORTS = {f"{language}/{server}" for language in ("go", "rust", "java", "node") for server in ("echo", "counter")}
 
 ENTRY = """
 [[server]]
@@ -90,8 +94,9 @@ def test_the_ladder_is_complete() -> None:
     ladder = {each.name for each in SERVERS if each.role == "reference"}
     echoes = {f"{language}/{rung}" for language in ("c", "python") for rung in ("iterative", "fork", "thread")}
     echoes |= {f"c/{each}" for each in RUNGS + POOLS}
-    assert ladder == echoes | IN_PYTHON | COUNTERS
-    assert {each.name for each in SERVERS if each.role == "reference" and each.dialect == "counter"} == COUNTERS
+    assert ladder == echoes | IN_PYTHON | COUNTERS | PORTS
+    counters = {each.name for each in SERVERS if each.role == "reference" and each.dialect == "counter"}
+    assert counters == COUNTERS | {each for each in PORTS if each.endswith("/counter")}
 
 
 @pytest.mark.parametrize("server", SERVERS, ids=named)
@@ -99,7 +104,7 @@ def test_an_entry_can_be_used(server: GalleryServer) -> None:
     assert any("{port}" in word for word in server.command)
     assert server.lesson.endswith(".")
     dialect(server.dialect)
-    compilers = {"c": {"gcc"}, "java": {"java", "javac"}, "node": {"node"}}
+    compilers = {"c": {"gcc"}, "go": {"go"}, "rust": {"rustc"}, "java": {"java", "javac"}, "node": {"node"}}
     assert compilers.get(server.language, set()) <= set(server.needs)
 
 
@@ -114,8 +119,8 @@ def test_every_source_has_an_entry() -> None:
     """A server that no manifest names is never judged."""
     folder = gallery.reference_folder()
     listed = {each.file for each in SOURCES}
-    there = [path for part in ("c", "python", "odd") for path in (folder / part).iterdir()]
-    servers = {path.resolve() for path in there if path.suffix in (".c", ".py", ".js", ".java")}
+    there = [path for part in PARTS for path in (folder / part).iterdir()]
+    servers = {path.resolve() for path in there if path.suffix in (".c", ".py", ".go", ".rs", ".js", ".java")}
     shared = shared_modules(folder / "python") | shared_modules(folder / "odd")
     assert {path for path in servers - shared if path.name != "__init__.py"} == listed
 
@@ -172,7 +177,7 @@ def test_a_changed_include_compiles_anew(tmp_path: Path, own_cache: Path) -> Non
     assert [subprocess.run([each], check=False).returncode for each in (first, second)] == [3, 4]
 
 
-@pytest.mark.parametrize("name", ["c/fork", "odd/java-threads"])
+@pytest.mark.parametrize("name", ["c/fork", "java/echo", "rust/echo"])
 def test_parallel_workers_share_one_program_and_leave_no_scrap(name: str, own_cache: Path) -> None:
     server = needing(gallery.gallery()[name])
     with ThreadPoolExecutor(4) as pool:

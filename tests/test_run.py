@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -180,3 +181,12 @@ def test_the_verdicts_of_two_runs_are_the_same(tmp_path: Path) -> None:
         seen.append({each["id"]: each["verdict"] for each in json.loads(path.read_text())["requirements"]})
     assert seen[0] == seen[1]
     assert seen[0]
+
+
+def test_a_server_that_has_the_name_of_a_dialect_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """./echo in this folder is a program; --server-dialect=echo, the default, still means what is built in."""
+    need("c/fork")
+    shutil.copy(gallery.command(SERVERS["c/fork"])[0], tmp_path / "echo")
+    monkeypatch.chdir(tmp_path)
+    done = matrix.whole_run("--server=./echo {port}", "--requirement=ECHO-5")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -17,8 +17,8 @@ from wnohang.stimuli.company import present
 from wnohang.stimuli.shortage import no_descriptors
 from wnohang.verdict import Times
 
-# A right server, with a thread per client. While it waits for the first one a further file is open, as in a runtime that
-# starts, {} says where: below the number of the first client's connection, or nowhere.
+# A right server, with a thread per client. {} is a file that is open only while it waits for the first one, as when a
+# runtime starts: its number is below that of the client's connection, and is a hole afterwards.
 _SERVER = """
 import os, socket, sys, threading, time
 

@@ -1,7 +1,7 @@
 """The servers that come with the kit, right and wrong: their manifests, and how to start each.
 
-C, Go, Rust and Java sources are compiled on first use, into a cache folder outside the tree whose entries are named by a
-hash of all that goes into them. An entry appears by one rename, so parallel workers never see half of it.
+C, Go, Rust and Java are compiled on first use, into a cache folder outside the tree, whose entries are named by a hash
+of all that goes into them. An entry appears by one rename, so parallel workers never see half of it.
 """
 
 from __future__ import annotations

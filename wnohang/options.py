@@ -13,7 +13,7 @@ import pytest
 
 from wnohang import gallery
 from wnohang.coverage import tested
-from wnohang.dialect import DialectError, dialect
+from wnohang.dialect import BUILT_IN, DialectError, dialect
 from wnohang.launch import Target, UsageError, check_placeholders, parse_command
 from wnohang.mechanism import Mechanism
 from wnohang.model import Model, declared
@@ -179,8 +179,8 @@ def _with_commands(common: Target, command: str | None, name: str | None) -> lis
 
 
 def _absolute(name: str) -> str:
-    """Workers of a parallel run may stand in another folder."""
-    return str(Path(name).absolute()) if Path(name).is_file() else name
+    """Workers of a parallel run may stand in another folder. A server named echo is not the dialect of that name."""
+    return str(Path(name).absolute()) if name not in BUILT_IN and Path(name).is_file() else name
 
 
 def _number(option: str, text: str | None, low: float, high: float) -> float | None:

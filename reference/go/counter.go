@@ -1,5 +1,5 @@
-// A counter for all clients: one goroutine owns the number, the others ask it. Course text, sections
-// "Multi-thread TCP Echo Server" and "Synchronize threads".
+// A counter for all clients: one goroutine owns the number, the others ask it. Course text, section "Synchronize
+// threads".
 //
 // No lock: nobody but the owner can touch the number, and it does one thing at a time. "Share memory by communicating",
 // says the language's proverb. A sync.Mutex or an atomic.Int64 would be as right, and quicker. The server around it is

@@ -1,9 +1,10 @@
-// A counter for all clients, with processes: the primary owns the number, and the workers ask it. Course text, sections
-// "fork()" and "Synchronize threads".
+// A counter for all clients, with processes: the primary owns the number, and the workers ask it.
+// Course text, section "fork() vs pthread create()": returning information to the parent takes more work.
 //
-// "Passing information": workers of cluster share no memory, and the language has no lock between processes. But they
-// have a channel to the primary, and it takes one message after the other: an owner needs no lock. What it costs is a
-// way to another process and back for every chunk of requests. The server around it is that of echo.js.
+// Workers of cluster share no memory, and the language has no lock between processes. But each has a channel to the
+// primary, which takes one message after the other: an owner needs no lock. What it costs is a way to another process
+// and back for every chunk of requests. One process alone would be simpler, and as right: the number would be a mere
+// variable, as in odd/counter_streams.py, and one processor would serve all. The server around it is that of echo.js.
 'use strict';
 const cluster = require('cluster');
 const net = require('net');

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -82,6 +83,8 @@ FOUND = {
     "IPv6 only": target("ipv6-only", "{port}"),
     "dual stack": target("dual-stack", "{port}"),
     "two listeners": target("two", "{port}"),
+    "a listener for each worker": target("reuse-port", "{port}"),
+    "a master that does not listen": target("minded", "{port}"),
 }
 
 
@@ -98,6 +101,33 @@ def test_a_server_is_found(nursery: Nursery, how: str) -> None:
         if described.takes_port:
             assert server.port == launch._OWN_PORT if server.cell.namespaced else server.port in launch._SHARED_PORTS
         assert answers(server)
+
+
+def test_all_listeners_at_one_address_are_seen(nursery: Nursery) -> None:
+    """The kernel deals the clients out: they wait in one queue or another, and no process is forgotten."""
+    with launched(nursery, target("reuse-port", "{port}")) as server:
+        workers = set(server.living()) - {server.main}
+        assert server.listening() == workers
+        with server.stopped():
+            server.connect_at_once(12)
+            server.observable("waiting", server.waiting).becomes(12)
+
+
+@pytest.mark.parametrize("way", ["reuse-port", "minded"])
+def test_the_master_gets_the_signal(nursery: Nursery, way: str) -> None:
+    """A user signals what was started, and it ends its workers; a worker alone would be replaced by many a master."""
+    with launched(nursery, target(way, "{port}")) as server:
+        assert server.chief == server.main
+        server.signal(signal.SIGTERM)
+        server.processes.becomes(0)
+
+
+def test_a_script_that_stays_does_not_get_the_signal(nursery: Nursery) -> None:
+    """It would end, and leave the server behind."""
+    script = Target("script", ("sh", "-c", f"{PYTHON} {LISTENING} option {{port}}; true"))
+    with launched(nursery, script) as server:
+        assert server.chief != server.main
+        assert server.listening() == {server.chief}
 
 
 def test_the_port_asked_for_is_preferred_to_lower_ones(nursery: Nursery) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wnohang import collector, gallery, matrix
+from wnohang import collector, gallery, inject, matrix, trace
 from wnohang.report import resultfile
 
 SERVERS = gallery.gallery()
@@ -133,14 +133,14 @@ def test_a_server_that_never_starts_gets_no_points(tmp_path: Path) -> None:
 
 def test_the_head_tells_what_the_machine_forbids(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing where all is permitted: a line that is always there is not read."""
-    monkeypatch.setattr(collector.trace, "permitted", lambda: "Yama")
-    monkeypatch.setattr(collector.inject, "permitted", lambda: None)
-    monkeypatch.setattr(collector.inject, "copying_permitted", lambda: "no pidfd")
+    monkeypatch.setattr(trace, "permitted", lambda: "Yama")
+    monkeypatch.setattr(inject, "permitted", lambda: None)
+    monkeypatch.setattr(inject, "copying_permitted", lambda: "no pidfd")
     tracing, injecting = collector._engine_lines()
     assert tracing == "wnohang: no tracing, so schedules are left to chance: Yama"
     assert injecting == "wnohang: no faults are injected into system calls: no pidfd"
-    monkeypatch.setattr(collector.trace, "permitted", lambda: None)
-    monkeypatch.setattr(collector.inject, "copying_permitted", lambda: None)
+    monkeypatch.setattr(trace, "permitted", lambda: None)
+    monkeypatch.setattr(inject, "copying_permitted", lambda: None)
     assert collector._engine_lines() == []
 
 

@@ -17,13 +17,16 @@ from wnohang.dialect import Dialect, dialect
 from wnohang.inject import Faults
 from wnohang.launch import Target
 from wnohang.observe import (
+    Listener,
     Process,
     Socket,
     TcpState,
+    arguments,
     cpu,
     descriptors,
     holders,
     process,
+    program,
     runnable,
     threads,
     tree,
@@ -92,6 +95,7 @@ class Server(Witness):
         self.unreleased_stacks: Observable[int] = make("thread stacks beyond those of live threads", self._count_stacks)
         self.descriptors: Observable[int] = make("open descriptors", self.count_descriptors)
         self._baseline: frozenset[int] = frozenset()
+        self._doors: frozenset[int] = frozenset()
         self._evidence: Evidence | None = None
 
     def observable(self, name: str, read: Callable[[], int], describe: Callable[[int], str] = str) -> Observable[int]:
@@ -122,12 +126,14 @@ class Server(Witness):
         self.listener = launch.wait_until_listening(
             self.cell, self.target, self.port, self.times.launch, self.starvation
         )
+        self._doors = frozenset([self.listener.inode])
         self.port = self.listener.port
         self.endpoint = (_reachable(self.listener.address), self.port)
         pids = ", ".join(map(str, sorted(self.listening())[:4]))
         self.timeline.add("server", f"listens on {self.listener.address} port {self.port}, process {pids}")
         self.rest()
         self._baseline = frozenset(self.living())
+        self._doors |= {each.inode for each in self._listeners()}
 
     def close(self) -> None:
         """End the clients, the server and all that it started."""
@@ -288,8 +294,13 @@ class Server(Witness):
         return sum(unreleased_stacks(pid) - len(threads(pid)) for pid in self.living())
 
     def listening(self) -> set[int]:
-        """The pids that hold the listening socket."""
-        return holders(self.living(), self.listener.inode)
+        """The pids that hold a listening socket."""
+        return holders(self.living(), *self._doors)
+
+    def _listeners(self) -> list[Listener]:
+        """All sockets at the address. With SO_REUSEPORT there are several, and the kernel deals the clients out."""
+        at = (self.listener.address, self.listener.port)
+        return [each for each in self.cell.table.listeners() if (each.address, each.port) == at]
 
     @property
     def parent(self) -> int:
@@ -387,6 +398,8 @@ class Server(Witness):
 
     def waiting(self) -> int:
         """How many established connections the server has not accepted yet."""
+        if len(self._doors) > 1:
+            return sum(each.waiting for each in self._listeners())
         found = self.cell.table.listener(self.listener.address, self.port)
         return found.waiting if found is not None else 0
 
@@ -416,11 +429,22 @@ class Server(Witness):
 
     @property
     def chief(self) -> int:
-        """The process that a user would signal: the listening one, of several the oldest.
+        """The process that a user would signal: the one that was started.
 
-        That is the one that was started, unless it is a daemon, or a script that does not `exec` the server.
+        But the listening one, of several the oldest, where the one that was started has ended (a daemon), or is no part
+        of the server (a script that does not `exec` it).
         """
-        return self.main if self.main in self.listening() else self.parent
+        return self.main if self.main in self.listening() or self._is_master() else self.parent
+
+    def _is_master(self) -> bool:
+        """Whether the process that was started does not listen itself, but has forked those that do.
+
+        They run the same program then, with the same arguments; or are several, and may have written over theirs.
+        """
+        listening, oldest = self.listening(), self.parent
+        if (running := program(self.main)) is None or running != program(oldest):
+            return False
+        return len(listening) > 1 or arguments(self.main) == arguments(oldest)
 
     @contextlib.contextmanager
     def stopped(self, pids: Iterable[int] | None = None) -> Iterator[None]:

@@ -91,6 +91,41 @@ def two() -> None:
     serve(first, listen(host, port))
 
 
+def reuse_port() -> None:
+    """Three workers, each with a listener of its own at one port (SO_REUSEPORT), and a master without any."""
+    ends: list[int] = []
+    for _ in range(3):
+        if (worker := os.fork()) == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind(arguments())
+            listener.listen()
+            serve(listener)
+        ends.append(worker)
+    _forward(ends)
+
+
+def minded() -> None:
+    """A master that forks the one process which listens."""
+    if (worker := os.fork()) == 0:
+        option()
+    _forward([worker])
+
+
+def _forward(workers: list[int]) -> None:
+    """Let SIGTERM end them, and then this process."""
+
+    def end(*_: object) -> None:
+        for worker in workers:
+            os.kill(worker, signal.SIGTERM)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        signal.pause()
+
+
 def swapped() -> None:
     host, port = arguments()
     serve(listen(host, socket.htons(port)))
@@ -158,7 +193,7 @@ def says_in_use() -> None:
         sys.exit(0)
 
 
-_GOOD = (option, dual_stack, ipv6_only, environment, typed, any_port, late, daemon, two)
+_GOOD = (option, dual_stack, ipv6_only, environment, typed, any_port, late, daemon, two, reuse_port, minded)
 _ELSEWHERE = (swapped, unchecked_bind)
 _GONE = (exits, dies, leaves_a_child, says_in_use)
 _SILENT = (never, binds_only, datagrams, buffers, floods)

@@ -9,7 +9,7 @@ from wnohang.observe.files import descriptor_count, descriptors, holders, lowest
 from wnohang.observe.memory import Mapping, mapped_file, mappings, program, read_memory, words
 from wnohang.observe.options import receive_timeout
 from wnohang.observe.portable import permitted
-from wnohang.observe.processes import Process, alive, exists, process, tree
+from wnohang.observe.processes import Process, alive, arguments, exists, process, tree
 from wnohang.observe.runtimes import runtime
 from wnohang.observe.signals import blocked_signals, caught_signals, ignored_signals
 from wnohang.observe.sockets import Listener, Socket, SocketTable, TcpState
@@ -43,6 +43,7 @@ __all__ = [
     "Wait",
     "Watch",
     "alive",
+    "arguments",
     "armed_timers",
     "awaits",
     "blocked_in",

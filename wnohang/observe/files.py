@@ -31,13 +31,13 @@ def socket_inodes(pid: int) -> set[int]:
     return {int(text[8:-1]) for text in found.values() if text.startswith("socket:[")}
 
 
-def holders(pids: Iterable[int], inode: int) -> set[int]:
-    """Those of the processes that hold the socket."""
-    wanted = f"socket:[{inode}]"
+def holders(pids: Iterable[int], *inodes: int) -> set[int]:
+    """Those of the processes that hold one of the sockets."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
     found = set()
     for pid in pids:
         folder, numbers = _opened(pid) or ("", [])
-        if any(_proc.link(f"{folder}/{number}") == wanted for number in numbers):
+        if any(_proc.link(f"{folder}/{number}") in wanted for number in numbers):
             found.add(pid)
     return found
 

@@ -57,6 +57,11 @@ def process(pid: int) -> Process | None:
     )
 
 
+def arguments(pid: int) -> bytes | None:
+    """The argument vector, each followed by a NUL, as the process shows it: it may have written over it. None: gone."""
+    return _proc.read_all(f"/proc/{pid}/cmdline")
+
+
 def exists(known: Process) -> bool:
     """Whether this very process, and no later one with its number, is still in the table (perhaps as a zombie)."""
     now = process(known.pid)

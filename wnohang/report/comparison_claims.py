@@ -107,7 +107,7 @@ def _heavier(pair: _Pair) -> tuple[str, str]:
         return OPEN, "no figures"
     verdict = AGREES if more == len(parts) else CONTRADICTS if less == len(parts) else IN_PART
     if (found := pair.values("cpu_exchange")) is not None:
-        parts.append(f"but of each exchange {found[1][len(found[1]) // 2]:.1f} times ({_clients(found[0])})")
+        parts.append(f"each exchange after that {found[1][len(found[1]) // 2]:.1f} times ({_clients(found[0])})")
     return verdict, f"{pair.forking} over {pair.threading}: {', '.join(parts)}"
 
 

@@ -398,14 +398,14 @@ def claim(document: dict[str, Any], text: str) -> dict[str, Any]:
     return next(dict(each) for each in document["claims"] if each["claim"] == text)
 
 
-def test_a_claim_is_contradicted_only_when_every_round_does(results: Results) -> None:
+def test_a_claim_is_contradicted_only_when_most_rounds_do(results: Results) -> None:
     for measure in ("memory", "cpu_client", "start"):
         fill(results, measure, [30, 31, 32], [10, 10, 10])
     assert claim(results.document(), "Heavy-weight")["verdict"] == comparison_claims.AGREES
     for measure in ("memory", "cpu_client", "start"):
         fill(results, measure, [3, 3, 3], [10, 10, 10])
     assert claim(results.document(), "Heavy-weight")["verdict"] == comparison_claims.CONTRADICTS
-    fill(results, "start", [3, 30, 3], [10, 10, 10])
+    fill(results, "start", [3, 30, 3, 30], [10, 10, 10, 10])
     assert claim(results.document(), "Heavy-weight")["verdict"] == comparison_claims.IN_PART
 
 

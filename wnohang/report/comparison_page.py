@@ -59,7 +59,7 @@ p { margin: .3rem 0 .8rem; max-width: 75rem; }
 .plot .range { stroke-width: 2; stroke-opacity: .55; }
 .plot .leader { fill: none; stroke-opacity: .45; }
 .plot .over { stroke: #1b1f24; stroke-width: 2; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin-bottom: 1.4rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .45rem .7rem .45rem 0; border-bottom: 1px solid #d8dee4; }
 .figures { font-size: .82rem; font-variant-numeric: tabular-nums; }

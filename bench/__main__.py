@@ -11,6 +11,7 @@ PROGRAMS = {
     "contain": "what a cell costs to make and to empty",
     "races": "how soon a lost update is proven, against race detectors",
     "inject": "what a trap for system calls costs, against strace",
+    "loadclient": "whether the load client of compare is the bottleneck, against one in C",
     "load": "keep every processor busy for a while",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import os
 import re
@@ -314,8 +315,8 @@ def test_the_page_has_a_plot_for_each_measure_and_needs_nothing_else(measured: t
     assert plots == [each["id"] for each in document["measures"]]
     for outside in ("http:", "https:", "//", "src=", "href=", "url(", "@import", "<script", "<link"):
         assert outside not in page, outside
-    for claim in document["claims"]:
-        assert comparison_page.escape(claim["claim"]) in page
+    for each in document["claims"]:
+        assert html.escape(each["claim"]) in page
 
 
 def test_a_run_that_is_ended_says_so_and_leaves_nobody(tmp_path: Path) -> None:
@@ -397,14 +398,14 @@ def claim(document: dict[str, Any], text: str) -> dict[str, Any]:
     return next(dict(each) for each in document["claims"] if each["claim"] == text)
 
 
-def test_a_claim_is_contradicted_only_when_every_round_does(results: Results) -> None:
+def test_a_claim_is_contradicted_only_when_most_rounds_do(results: Results) -> None:
     for measure in ("memory", "cpu_client", "start"):
         fill(results, measure, [30, 31, 32], [10, 10, 10])
     assert claim(results.document(), "Heavy-weight")["verdict"] == comparison_claims.AGREES
     for measure in ("memory", "cpu_client", "start"):
         fill(results, measure, [3, 3, 3], [10, 10, 10])
     assert claim(results.document(), "Heavy-weight")["verdict"] == comparison_claims.CONTRADICTS
-    fill(results, "start", [3, 30, 3], [10, 10, 10])
+    fill(results, "start", [3, 30, 3, 30], [10, 10, 10, 10])
     assert claim(results.document(), "Heavy-weight")["verdict"] == comparison_claims.IN_PART
 
 

@@ -35,8 +35,8 @@ class Comparison:
         self._room = raise_own_limit(plan.clients)
         self._times = Times(measure_scale())
         self._models: dict[str, Detection] = {}
-        # How many clients a server was seen not to serve at once.
-        self._too_many: dict[str, int] = {}
+        # How many clients a server was seen not to serve at once, and in words.
+        self._too_many: dict[str, tuple[int, str]] = {}
         self._done = 0
         self._steps = len(plan.servers) * (2 + plan.rounds * len(plan.clients))
 
@@ -83,7 +83,7 @@ class Comparison:
         for clients in self.plan.clients:
             for one in self.plan.turns(number):
                 self._step(f"round {number + 1} of {self.plan.rounds}: {one.name}, {clients} at once")
-                can_hold = clients < self._too_many.get(one.name, clients + 1)
+                can_hold = clients < self._too_many.get(one.name, (clients + 1, ""))[0]
                 self._visit(one, clients, number + 1, can_hold=can_hold)
 
     def _visit(self, one: Contestant, clients: int, number: int, *, can_hold: bool) -> None:
@@ -95,10 +95,9 @@ class Comparison:
             self.results.skips(one.name, clients, "", f"round {number}: {_one_line(failure)}")
             return
         if can_hold and readings.held < clients:
-            self._too_many[one.name] = min(clients, self._too_many.get(one.name, clients))
-            self.results.skips(one.name, clients, "", f"served {readings.held} of {clients} clients at once")
-        elif not can_hold:
-            self.results.skips(one.name, clients, "", f"did not serve {self._too_many[one.name]} clients at once")
+            self._too_many[one.name] = (clients, f"served {readings.held} of {clients} clients at once")
+        if readings.held < clients:
+            self.results.skips(one.name, clients, "", self._too_many[one.name][1])
         self._take(one, clients, number, readings)
 
     def _take(self, one: Contestant, clients: int, number: int, readings: Readings) -> None:

@@ -24,6 +24,7 @@ from wnohang.report.comparison_figures import (
     ratio,
     sizes,
     skipped_lines,
+    times,
 )
 from wnohang.report.comparison_plot import colour, plot
 
@@ -46,7 +47,7 @@ p { margin: .3rem 0 .8rem; max-width: 75rem; }
 .incomplete { background: #b3261e; color: #fff; padding: .4rem .8rem; font-weight: 600; }
 .legend { display: flex; flex-wrap: wrap; gap: .4rem 1.6rem; padding: 0; margin: .8rem 0 1.2rem; list-style: none; }
 .legend b { padding-left: .5rem; border-left: .5rem solid; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 620px), 1fr)); gap: 1.4rem; }
+.plots { display: grid; grid-template-columns: 1fr 1fr; gap: 1.4rem; }
 .card { border: 1px solid #d0d7de; border-radius: 8px; padding: 1rem 1.2rem; min-width: 0; }
 .plot { display: block; width: 100%; height: auto; margin: .5rem 0; }
 .plot text { font-size: 16px; fill: #1b1f24; }
@@ -58,11 +59,15 @@ p { margin: .3rem 0 .8rem; max-width: 75rem; }
 .plot .range { stroke-width: 2; stroke-opacity: .55; }
 .plot .leader { fill: none; stroke-opacity: .45; }
 .plot .over { stroke: #1b1f24; stroke-width: 2; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin-bottom: 1.4rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .45rem .7rem .45rem 0; border-bottom: 1px solid #d8dee4; }
 .figures { font-size: .82rem; font-variant-numeric: tabular-nums; }
 .figures td, .figures th { white-space: nowrap; }
+.short td, .short th { padding-right: 1.4rem; }
+.short td { font-variant-numeric: tabular-nums; font-size: 1.15rem; }
+.short small { color: #57606a; font-size: .75rem; white-space: nowrap; }
+.short thead th { font-size: .85rem; font-weight: 600; }
 .figures .of { color: #57606a; }
 summary { cursor: pointer; color: #0550ae; font-size: .9rem; }
 .verdict { display: inline-block; white-space: nowrap; padding: .05rem .6rem; border-radius: 1rem; font-size: .85rem;
@@ -70,7 +75,8 @@ summary { cursor: pointer; color: #0550ae; font-size: .9rem; }
 .agrees { background: #1a7f37; } .contradicts { background: #b3261e; } .in-part { background: #8a5a00; }
 .not-measured { background: #6e7781; }
 blockquote { margin: 0; }
-@media (max-width: 760px) {
+@media (max-width: 900px) {
+  .plots { grid-template-columns: minmax(0, 1fr); }
   body { padding: 1rem; } h1 { font-size: 1.5rem; } .card { padding: .7rem; } .plot text { font-size: 18px; }
   .stack thead { display: none; } .stack tr { display: block; border-bottom: 1px solid #d8dee4; padding: .4rem 0; }
   .stack td { display: block; border: 0; padding: .1rem 0; }
@@ -115,6 +121,8 @@ def _body(document: Document, title: str) -> Iterator[str]:
         yield '<p class="incomplete">Incomplete: the run was cut short, or still goes on.</p>'
     yield f"<p>{escape(caption(document))}<br><span class=quiet>{escape(machine(document))}</span></p>"
     yield _legend(document)
+    if any(each["results"] for each in document["measures"]):
+        yield _in_short(document)
     yield '<div class="plots">'
     for measure in document["measures"]:
         if measure["results"]:
@@ -135,6 +143,32 @@ def _legend(document: Document) -> str:
         for place, each in enumerate(document["servers"])
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _in_short(document: Document) -> str:
+    """How many times as much as the first server, with the most clients that both have held."""
+    measures = [each for each in document["measures"] if each["results"]]
+    head = "".join(
+        f"<th>{escape(each['title'])}<br><small>{each['better']} is better</small></th>" for each in measures
+    )
+    rows = []
+    for each in document["servers"]:
+        if each["name"] == document["plan"]["baseline"]:
+            continue
+        cells = "".join(_shortly(measure, each["name"]) for measure in measures)
+        rows.append(f"<tr><th>{escape(each['name'])}</th>{cells}</tr>")
+    corner = f"<th>times as much as {escape(document['plan']['baseline'])}</th>"
+    return _table(corner + head, rows, "short")
+
+
+def _shortly(measure: Mapping[str, Any], name: str) -> str:
+    found = by_server(measure).get(name, {})
+    compared = [size for size in found if found[size]["ratio"] is not None]
+    if not compared:
+        return "<td>-</td>"
+    size = max(compared)
+    middle = times(found[size]["ratio"]["median"])
+    return f"<td>{middle}<br><small>{size} client{'' if size == 1 else 's'}</small></td>"
 
 
 def _card(document: Document, measure: Mapping[str, Any]) -> str:

@@ -18,12 +18,16 @@ Document = Mapping[str, Any]
 # Okabe and Ito's palette: told apart by colour-blind people, and on a projector. After eight it begins anew.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b8860b", "#000000", "#7f5fa8")
 _WIDTH, _HEIGHT = 680, 370
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 190, 16, 46
+_LEFT, _TOP, _BOTTOM = 74, 16, 52
+# Bold letters of 16 px are about so wide; a name has so many at most.
+_LETTER, _LONGEST = 10, 17
 # Lines of 16 px letters need so much from one to the next.
 _LINE = 19
 # From this factor between the least and the most on, a linear axis would press the small ones together.
 _LOGARITHMIC_FROM = 8
 _TICKS = 5
+# To the bottom of the axis, as a part of it: there stands the zero.
+_TOO_CLOSE = 0.07
 
 
 def colour(place: int) -> str:
@@ -77,7 +81,9 @@ class Scale:
             found = [each for each in found if self.low <= each <= self.high]
             if len(found) <= _TICKS + 1:
                 break
-        return [0.0, *found] if self.zero else found
+        if not self.zero:
+            return found
+        return [0.0, *(each for each in found if self.place(each) > _TOO_CLOSE)]
 
     def _steps(self) -> list[float]:
         raw = (self.high - self.low) / _TICKS
@@ -93,10 +99,11 @@ class _Lines:
         self.found = by_server(measure)
         ends = [value for each in measure["results"] for value in (each["min"], each["max"])]
         self.scale = Scale(ends)
+        self.right = _WIDTH - _room([name for name in servers if name in self.found])
 
     def x(self, size: int) -> float:
         """The middle of the column."""
-        inner = _WIDTH - _LEFT - _RIGHT
+        inner = self.right - _LEFT
         return _LEFT + inner * (self.columns.index(size) + 0.5) / len(self.columns)
 
     def y(self, value: float) -> float:
@@ -113,14 +120,14 @@ class _Lines:
         return _svg(self.measure, _HEIGHT, parts)
 
     def _axes(self) -> list[str]:
-        parts, right = [], _WIDTH - _RIGHT
+        parts, right = [], self.right
         for value in self.scale.ticks():
             y = self.y(value)
             parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y + 5:.1f}" text-anchor="end">{_tick(value)}</text>')
         for size in self.columns:
             parts.append(
-                f'<text class="tick" x="{self.x(size):.1f}" y="{_HEIGHT - _BOTTOM + 20}" text-anchor="middle">'
+                f'<text class="tick" x="{self.x(size):.1f}" y="{_HEIGHT - _BOTTOM + 26}" text-anchor="middle">'
                 f"{_tick(size)}</text>"
             )
         middle = (_LEFT + right) / 2
@@ -148,7 +155,7 @@ class _Lines:
         places = _apart([y for y, *_ in wanted], _TOP + 6, _HEIGHT - _BOTTOM)
         parts = []
         for (y, place, name, x), at in zip(wanted, places, strict=True):
-            right = _WIDTH - _RIGHT
+            right = self.right
             leader = f"{x + 9:.1f},{y:.1f} {right - 4},{at:.1f} {right + 4},{at:.1f}"
             parts.append(f'<polyline class="leader" points="{leader}" stroke="{colour(place)}"/>')
             parts.append(
@@ -164,7 +171,12 @@ def _tick(value: float) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 17 else f"{name[:16]}…"
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
+def _room(names: Sequence[str]) -> int:
+    """For names beside the plot."""
+    return 20 + _LETTER * max(len(_short(each)) for each in names)
 
 
 def _apart(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
@@ -194,7 +206,7 @@ def _bars(measure: Mapping[str, Any], servers: Sequence[str]) -> str:
     (size,) = sizes(measure)
     found = {name: each[size] for name, each in by_server(measure).items()}
     most = max(each["max"] for each in found.values()) or 1.0
-    left, right, step = 190, 90, 44
+    left, right, step = _room(list(found)), 90, 44
     inner = _WIDTH - left - right
     parts, y = [], 8.0
     for place, name in enumerate(servers):

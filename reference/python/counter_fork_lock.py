@@ -81,6 +81,8 @@ def work(listener: socket.socket, client: socket.socket) -> None:
 def main() -> None:
     """Serve for ever on the port given as the first argument."""
     listener = open_listener(int(sys.argv[1]) if len(sys.argv) > 1 else 7007)
+    # Python runs a handler between two of its instructions. A signal that comes after the last of them, just before
+    # accept, is dealt with after the next client or signal. prefork.py waits for signals, and has no such gap.
     signal.signal(signal.SIGCHLD, reap)
     for signo in ENDING:
         signal.signal(signo, end)

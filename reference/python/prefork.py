@@ -68,7 +68,7 @@ def work(listener: socket.socket) -> None:
             with next_client(listener) as client:
                 echo(client)
     except OSError as error:
-        print("accept:", error, file=sys.stderr)
+        print("worker:", error, file=sys.stderr)
     finally:
         os._exit(1)  # what the parent has in its buffers and its cleanups is not the child's to do
 

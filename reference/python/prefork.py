@@ -17,7 +17,7 @@ SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 OURS = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 AWAITED = {signal.SIGCHLD, *ENDING}
-WORKERS = 8
+WORKERS = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 PAUSE = 0.1  # seconds
 
 workers: set[int] = set()

@@ -14,7 +14,7 @@ import time
 
 SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 OURS = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
-WORKERS = 8
+WORKERS = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 
 # One thread waits in accept, the others for their turn. Linux would do without, for it wakes one thread a connection;
 # systems that wake them all would not (UNP 30.6). It also leaves one thread, not eight, to try again and again while

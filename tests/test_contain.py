@@ -263,6 +263,18 @@ def test_the_pid_is_the_one_seen_from_here(nursery: Nursery) -> None:
         assert (found.ppid, found.pgrp) == (cell.init, pid)
 
 
+def test_descriptors_can_be_open_from_the_beginning(nursery: Nursery) -> None:
+    with contextlib.closing(nursery.cell()) as cell:
+        cell.spawn(
+            ["sh", "-c", "ls /proc/self/fd | wc -l; ulimit -Sn"],
+            env={"PATH": os.environ["PATH"]},
+            limits=Limits(files=1500),
+            occupied=range(50, 1100),
+        )
+        lines = wait_for_line(cell, "1500")
+        assert int(lines[-2]) in range(1053, 1056)  # standard ones and that of the folder too
+
+
 def test_a_huge_command_and_environment_arrive(nursery: Nursery) -> None:
     env = {f"V{number}": "v" * 1000 for number in range(600)} | {"PATH": os.environ["PATH"]}
     script = 'echo "$1" | tail -c 10; echo; env | grep -c "^V"'

@@ -14,7 +14,7 @@ from wnohang.client import Client
 from wnohang.contain import ContainmentError
 from wnohang.inject import Fault, fairness
 from wnohang.server import Server
-from wnohang.stimuli.faults import accept_is_aborted
+from wnohang.stimuli.faults import accept_is_aborted, come_until
 from wnohang.verdict import Inconclusive, Violation, at_least
 
 BLOCKING = ["c/fork", "c/thread", "python/fork", "python/thread"]
@@ -259,6 +259,17 @@ def test_a_server_that_exits_at_an_abort_is_caught(trapped: Trapped) -> None:
     connect_in_vain(server)
     with pytest.raises(Violation, match="the server had ended: exit status"):
         serve_one(server)
+
+
+@pytest.mark.parametrize("name", ["c/thread", "odd/epoll", "odd/prefork"])
+def test_a_connection_that_is_gone_before_accept_costs_nobody_else(trapped: Trapped, name: str) -> None:
+    server = trapped(name)
+    serve_one(server)
+    fault = server.faults.steal()
+    come_until(server, fault).expect_end()  # a reset; as an end, where connecting has seen the reset already
+    assert fault.fired == 1
+    assert "no connection any more at accept" in str(fault.history[0])
+    serve_one(server)
 
 
 # --- short counts -----------------------------------------------------------------------------------------------

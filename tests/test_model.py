@@ -1,4 +1,4 @@
-"""The detector names the model, and the mechanism, of every server that comes with the kit and serves clients at all."""
+"""The detector names the model and the mechanism of every server that comes with the kit and serves clients at all."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import xml.etree.ElementTree as ET
@@ -150,6 +151,28 @@ def test_the_declared_model_overrides_the_detected_one() -> None:
     done = matrix.whole_run(f"--server={command_of('c/thread')}", "--server-model=event-loop", "--requirement=THRD-1")
     assert "event-loop as declared; seen: thread" in done.stdout
     assert "not applicable" in done.stdout.lower()
+
+
+def test_a_declared_model_is_judged() -> None:
+    """An assignment says poll; a thread for each client is something else."""
+    need("c/thread")
+    done = matrix.whole_run(f"--server={command_of('c/thread')}", "--server-model=poll", "--requirement=IOM-1,THRD-4")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "poll as declared; seen: thread" in done.stdout
+    assert "waits by: blocking" in done.stdout
+    assert re.search(r"observed +thread\+blocking: ", done.stdout)
+    assert re.search(r"^THRD-4 .*PASS", done.stdout, re.MULTILINE)  # what applies is what was seen
+
+
+@pytest.mark.parametrize("wrong", ["forkk", "pol", "prefork+epol", "fork+thread", "poll+"])
+def test_an_unknown_model_is_answered_with_the_known_ones(wrong: str) -> None:
+    """What may be typed, and what was probably meant."""
+    done = matrix.whole_run("--server=./server {port}", f"--server-model={wrong}")
+    assert done.returncode == 4, done.stdout
+    for word in ("prefork", "io_uring", *({"forkk": ["mean fork"], "pol": ["mean poll"]}.get(wrong, []))):
+        assert word in done.stderr
+    assert ("did you mean epoll?" in done.stderr) == (wrong == "prefork+epol")
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -203,9 +203,9 @@ def _model_lines(declared: str, found: Detection) -> list[str]:
     """Who serves, and how they wait: what was declared, what was seen, and by which evidence."""
     source = f"{declared} as declared; seen: " if declared else ""
     lines = [f"wnohang:   model: {source}{found.model or 'unknown'}: {'; '.join(found.evidence)}"]
-    if found.mechanisms or found.waiting:
+    if found.waiting or found.blind:
         waits = "+".join(found.mechanisms) or "not told apart"
-        lines.append(f"wnohang:   waits by: {waits}: {'; '.join(found.waiting)}")
+        lines.append(f"wnohang:   waits by: {waits}: {'; '.join(found.waiting) or found.blind}")
     return lines
 
 

@@ -63,10 +63,10 @@ class Expectation:
 class GalleryServer:
     """One entry of a manifest. `file` is absolute, None for programs of the distribution; `dialect` a name or a path.
 
-    `io` is the mechanism, stated for every server that is right. `expect` holds, by requirement id, every verdict that
-    is neither PASS nor NOT_APPLICABLE. `collateral`: requirements that the defect breaks in some runs only, or for
-    which it leaves nothing to judge. `declares`: what it claims to be, by --server-model. `mortal`: it ends the server, so that whatever is being tested at that moment may
-    be blamed for it.
+    `io` is the mechanism, stated for every server that is right. `declares`: what it claims to be, by --server-model.
+    `expect` holds, by requirement id, every verdict that is neither PASS nor NOT_APPLICABLE. `collateral`: requirements
+    that the defect breaks in some runs only, or for which it leaves nothing to judge. `mortal`: it ends the server, so
+    that whatever is being tested at that moment may be blamed for it.
     """
 
     name: str

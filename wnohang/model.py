@@ -68,7 +68,8 @@ class Detection:
     output: tuple[str, ...] = ()
     concurrent: bool = False  # seen to serve two clients at once, by whatever model
     mechanisms: list[str] = field(default_factory=list)  # how its clients are waited for; empty: not told apart
-    waiting: list[str] = field(default_factory=list)  # the evidence of that, or why there is none
+    waiting: list[str] = field(default_factory=list)  # the evidence of that
+    blind: str = ""  # why the machine does not show it
     untrappable: str = ""  # why no fault can be injected into its system calls
 
     @property
@@ -116,7 +117,7 @@ def detect(server: Server) -> Detection:
     census = _Census(server)
     found = _population(server, census)
     if not census.waiting:
-        return replace(found, waiting=[census.blind] if census.blind else [])
+        return replace(found, blind=census.blind)
     told = settle(server, census.waiting)
     waits = [each for name in told for each in told[name]]
     mechanisms = sorted({str(each.mechanism) for each in waits if each.mechanism is not None})

@@ -44,7 +44,7 @@ _FAILURES = frozenset({Verdict.FAIL, Verdict.WARN, Verdict.INCONCLUSIVE, Verdict
 _PASSED_ON = (
     ("--address", "--server-address", "HOST:PORT", "judge a server that runs already, at HOST:PORT"),
     ("--dialect", "--server-dialect", "NAME", "what one exchange is: echo, line, upper, counter or a TOML file"),
-    ("--model", "--server-model", "NAME", "how the server claims to work, for instance fork"),
+    ("--model", "--server-model", "NAME", "how the server claims to work, for instance fork, poll or prefork+epoll"),
     ("--clients", "--server-clients", "N", "how many clients at once it must serve"),
     ("--cwd", "--server-cwd", "FOLDER", "where to start it"),
     ("--time-scale", "--server-time-scale", "X", "multiply every time limit"),

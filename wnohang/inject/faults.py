@@ -179,9 +179,7 @@ class Faults:
         reset in the queue; where several processes accept, or on other systems, it may be gone (UNP 16.6).
         """
         self._check("accept")
-        rule = Rule(
-            self._next(), list(FAMILIES["accept"]), "steal", at=at, times=times, process=process, ready=True
-        )
+        rule = Rule(self._next(), list(FAMILIES["accept"]), "steal", at=at, times=times, process=process, ready=True)
         return self._add("a connection gone before accept", rule)
 
     def short(

@@ -10,10 +10,10 @@ class Rule:
     """Which calls it is about, at which of them it acts, and what it does then.
 
     `act`: "error" (the call fails with `errno`), "short" (it moves `size` bytes; 0: half), "abort" (the connection at
-    hand is reset, and accept fails with ECONNABORTED), "steal" (it is reset, and accept is carried out without it). `at`: from which entry on, counted for each process from 1;
-    `times`: at so many entries, whichever process comes to them; 0: at every one. `makes`: "process" or "thread", for
-    calls that can make both. `slow`: only entries that may sleep count. `ready`: an entry counts when what it waits
-    for is there; it is held until then.
+    hand is reset, and accept fails with ECONNABORTED), "steal" (it is reset, and accept is carried out without it).
+    `at`: from which entry on, counted for each process from 1; `times`: at so many entries, whichever process comes to
+    them; 0: at every one. `makes`: "process" or "thread", for calls that can make both. `slow`: only entries that may
+    sleep count. `ready`: an entry counts when what it waits for is there; it is held until then.
     """
 
     id: int

@@ -43,12 +43,13 @@ function serve(client) {
     const lines = (begun + text).split('\n');
     begun = lines.pop().slice(0, LONGEST_REQUEST + 1); // of a line that is too long the beginning will do
     if (lines.length === 0) return;
-    client.pause(); // one question at a time: the answers stay in order, and a client that does not read is not read
+    // One question at a time. The answers stay in order; a client that does not read is not read (SYNC-4); and its
+    // half-close, at which Node ends our side too, is heard when the last answer has been written.
+    client.pause();
     ask(lines.map((line) => line.slice(0, LONGEST_REQUEST + 1)), (answers) => {
       client.write(answers.join('\n') + '\n', () => client.resume());
     });
   });
-  client.on('end', () => client.end()); // comes after all data, and so after all answers
   client.on('error', () => client.destroy()); // without this listener one reset would end the whole process
 }
 
@@ -57,8 +58,7 @@ function worker() {
     asked.get(id)(answers);
     asked.delete(id);
   });
-  // allowHalfOpen: else Node ends its side at the client's half-close, though answers are still to come (ECHO-6).
-  const server = net.createServer({ allowHalfOpen: true, keepAlive: true }, serve);
+  const server = net.createServer({ keepAlive: true }, serve);
   server.on('error', (error) => {
     console.error(`${error.syscall}: ${error.message}`);
     process.exit(1);

@@ -10,6 +10,7 @@ const cluster = require('cluster');
 const net = require('net');
 
 const WORKERS = 2;
+const CANNOT_LISTEN = 2; // an exit status; that of an uncaught exception is 1
 const LONGEST_REQUEST = 4; // INCR
 
 function owner() {
@@ -23,8 +24,8 @@ function owner() {
     worker.send({ id, answers }, () => {}); // if the worker has died meanwhile, so have its clients
   });
   for (let i = 0; i < WORKERS; i++) cluster.fork();
-  // A worker that ended by itself did so because it could not listen, and so would the next one.
-  cluster.on('exit', (worker, code, signal) => (signal ? cluster.fork() : process.exit(code)));
+  // A worker that has died is replaced. One that could not listen is not: the next one could not either.
+  cluster.on('exit', (worker, code) => (code === CANNOT_LISTEN ? process.exit(code) : cluster.fork()));
 }
 
 // The questions that are under way, by number: what to do with the answers.
@@ -61,7 +62,7 @@ function worker() {
   const server = net.createServer({ keepAlive: true }, serve);
   server.on('error', (error) => {
     console.error(`${error.syscall}: ${error.message}`);
-    process.exit(1);
+    process.exit(CANNOT_LISTEN);
   });
   server.listen({ port: Number(process.argv[2] || 7007), backlog: 4096, host: '0.0.0.0' });
 }

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from conformance.test_res import test_the_shortage_is_over_when_clients_leave as the_shortage_ends
+from conformance import test_res  # type: ignore[import-not-found,unused-ignore]
 from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.requirement import Trait
@@ -57,7 +57,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.mark.parametrize("server", [WITH_HOLE, WITHOUT], ids=["with a hole", "without"], indirect=True)
 def test_a_right_server_passes_wherever_its_clients_numbers_lie(server: Server) -> None:
-    the_shortage_ends(server)
+    test_res.test_the_shortage_is_over_when_clients_leave(server)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ const cluster = require('cluster');
 const net = require('net');
 
 const WORKERS = 2;
+const CANNOT_LISTEN = 2; // an exit status; that of an uncaught exception is 1
 const LONGEST_REQUEST = 4; // INCR
 
 function owner() {
@@ -23,8 +24,8 @@ function owner() {
     worker.send({ id, answers }, () => {}); // if the worker has died meanwhile, so have its clients
   });
   for (let i = 0; i < WORKERS; i++) cluster.fork();
-  // A worker that ended by itself did so because it could not listen, and so would the next one.
-  cluster.on('exit', (worker, code, signal) => (signal ? cluster.fork() : process.exit(code)));
+  // A worker that has died is replaced. One that could not listen is not: the next one could not either.
+  cluster.on('exit', (worker, code) => (code === CANNOT_LISTEN ? process.exit(code) : cluster.fork()));
 }
 
 // The questions that are under way, by number: what to do with the answers.
@@ -43,12 +44,13 @@ function serve(client) {
     const lines = (begun + text).split('\n');
     begun = lines.pop().slice(0, LONGEST_REQUEST + 1); // of a line that is too long the beginning will do
     if (lines.length === 0) return;
-    client.pause(); // one question at a time: the answers stay in order, and a client that does not read is not read
+    // One question at a time. The answers stay in order; a client that does not read is not read (SYNC-4); and its
+    // half-close, at which Node ends our side too, is heard when the last answer has been written.
+    client.pause();
     ask(lines.map((line) => line.slice(0, LONGEST_REQUEST + 1)), (answers) => {
       client.write(answers.join('\n') + '\n', () => client.resume());
     });
   });
-  client.on('end', () => client.end()); // comes after all data, and so after all answers
   client.on('error', () => client.destroy()); // without this listener one reset would end the whole process
 }
 
@@ -57,11 +59,10 @@ function worker() {
     asked.get(id)(answers);
     asked.delete(id);
   });
-  // allowHalfOpen: else Node ends its side at the client's half-close, though answers are still to come (ECHO-6).
-  const server = net.createServer({ allowHalfOpen: true, keepAlive: true }, serve);
+  const server = net.createServer({ keepAlive: true }, serve);
   server.on('error', (error) => {
     console.error(`${error.syscall}: ${error.message}`);
-    process.exit(1);
+    process.exit(CANNOT_LISTEN);
   });
   server.listen({ port: Number(process.argv[2] || 7007), backlog: 4096, host: '0.0.0.0' });
 }

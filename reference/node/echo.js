@@ -9,23 +9,24 @@ const cluster = require('cluster');
 const net = require('net');
 
 const WORKERS = 2;
-// allowHalfOpen: else Node ends its side at the client's half-close, though output is still pending (ECHO-6).
-const OPTIONS = { allowHalfOpen: true, keepAlive: true };
+const CANNOT_LISTEN = 2; // an exit status; that of an uncaught exception is 1
 
 function serve(client) {
   client.on('error', () => client.destroy()); // without this listener one reset would end the whole process
-  client.pipe(client); // brings the backpressure: it does not read while the other side's buffer is full
+  // pipe() brings the backpressure: it does not read while the other side's buffer is full (CONC-5, ECHO-7). After a
+  // half-close it ends our side too, when all that is pending has left (ECHO-6).
+  client.pipe(client);
 }
 
 if (cluster.isPrimary) {
   for (let i = 0; i < WORKERS; i++) cluster.fork();
-  // A worker that ended by itself did so because it could not listen, and so would the next one.
-  cluster.on('exit', (worker, code, signal) => (signal ? cluster.fork() : process.exit(code)));
+  // A worker that has died is replaced. One that could not listen is not: the next one could not either.
+  cluster.on('exit', (worker, code) => (code === CANNOT_LISTEN ? process.exit(code) : cluster.fork()));
 } else {
-  const server = net.createServer(OPTIONS, serve);
+  const server = net.createServer({ keepAlive: true }, serve);
   server.on('error', (error) => {
     console.error(`${error.syscall}: ${error.message}`);
-    process.exit(1);
+    process.exit(CANNOT_LISTEN);
   });
   server.listen({ port: Number(process.argv[2] || 7007), backlog: 4096, host: '0.0.0.0' });
 }

@@ -1,13 +1,12 @@
 // Node's net module: each client is piped into itself.
 //
 // One event loop, as epoll.c. pipe() brings the backpressure: it stops reading while the other side's buffer is full.
-// allowHalfOpen, or Node would end its side at the client's half-close with output still pending (ECHO-6). Without the
-// "error" listener one reset would end the whole server.
+// After a half-close it ends our side too, when all that is pending has left. Without the "error" listener one reset
+// would end the whole server.
 'use strict';
 const net = require('net');
 
-const options = { allowHalfOpen: true, keepAlive: true };
-const server = net.createServer(options, (client) => {
+const server = net.createServer({ keepAlive: true }, (client) => {
   client.on('error', () => client.destroy());
   client.pipe(client);
 });

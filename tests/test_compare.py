@@ -46,7 +46,7 @@ def refused(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("fork", "c/fork"), ("c/fork", "c/fork"), ("python/thread", "python/thread"), ("epoll", "odd/epoll")],
+    [("fork", "c/fork"), ("c/fork", "c/fork"), ("python/thread", "python/thread"), ("streams", "odd/streams")],
 )
 def test_a_short_name_is_the_one_of_the_ladder_in_c(typed: str, meant: str) -> None:
     assert names.whole_name(typed, gallery.gallery()) == meant
@@ -54,7 +54,7 @@ def test_a_short_name_is_the_one_of_the_ladder_in_c(typed: str, meant: str) -> N
 
 def test_a_name_that_could_be_several_is_refused_with_all_of_them() -> None:
     servers = gallery.gallery()
-    several = {"python/same": servers["python/fork"], "odd/same": servers["odd/epoll"], "c/fork": servers["c/fork"]}
+    several = {"python/same": servers["python/fork"], "odd/same": servers["odd/streams"], "c/fork": servers["c/fork"]}
     with pytest.raises(UsageError, match="'same' is ambiguous: python/same and odd/same; give the whole name"):
         names.whole_name("same", several)
 
@@ -63,7 +63,7 @@ def test_a_name_that_could_be_several_is_refused_with_all_of_them() -> None:
     ("arguments", "said"),
     [
         (["fork", "threat"], "did you mean c/thread"),
-        (["fork", "pool"], "odd/thread-pool"),
+        (["fork", "iterativ"], "c/iterative"),
         (["fork", "xyzzy"], "names are for instance c/"),
         (["fork"], "two servers at least"),
         ([], "two servers at least"),

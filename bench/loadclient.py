@@ -29,7 +29,7 @@ from wnohang.launch import Target
 from wnohang.server import Server
 from wnohang.verdict import Times
 
-SERVERS = ("c/fork", "c/thread", "c/iterative", "odd/epoll", "odd/prefork")
+SERVERS = ("c/fork", "c/thread", "c/iterative", "c/epoll", "c/prefork")
 # The goal: at least so much of the C client's rate.
 GOAL = 0.5
 _SOURCE = Path(__file__).with_name("loadclient.c")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import html
+import io
 import json
 import os
 import re
@@ -19,13 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from wnohang import cli, gallery
 from wnohang.compare import UsageError, load, names, plan
 from wnohang.compare.measures import MEASURES
 from wnohang.compare.tally import Results
 from wnohang.dialect import dialect
-from wnohang.report import comparison, comparison_claims, comparison_figures, comparison_page, comparison_plot
+from wnohang.report import (
+    comparison,
+    comparison_claims,
+    comparison_figures,
+    comparison_page,
+    comparison_plot,
+    comparison_table,
+)
 from wnohang.report.resultfile import InvalidResult
 
 NEEDS_GCC = pytest.mark.skipif(shutil.which("gcc") is None and shutil.which("cc") is None, reason="no C compiler")
@@ -46,7 +55,7 @@ def refused(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("fork", "c/fork"), ("c/fork", "c/fork"), ("python/thread", "python/thread"), ("epoll", "odd/epoll")],
+    [("fork", "c/fork"), ("c/fork", "c/fork"), ("python/thread", "python/thread"), ("streams", "odd/streams")],
 )
 def test_a_short_name_is_the_one_of_the_ladder_in_c(typed: str, meant: str) -> None:
     assert names.whole_name(typed, gallery.gallery()) == meant
@@ -54,7 +63,7 @@ def test_a_short_name_is_the_one_of_the_ladder_in_c(typed: str, meant: str) -> N
 
 def test_a_name_that_could_be_several_is_refused_with_all_of_them() -> None:
     servers = gallery.gallery()
-    several = {"python/same": servers["python/fork"], "odd/same": servers["odd/epoll"], "c/fork": servers["c/fork"]}
+    several = {"python/same": servers["python/fork"], "odd/same": servers["odd/streams"], "c/fork": servers["c/fork"]}
     with pytest.raises(UsageError, match="'same' is ambiguous: python/same and odd/same; give the whole name"):
         names.whole_name("same", several)
 
@@ -63,7 +72,7 @@ def test_a_name_that_could_be_several_is_refused_with_all_of_them() -> None:
     ("arguments", "said"),
     [
         (["fork", "threat"], "did you mean c/thread"),
-        (["fork", "pool"], "odd/thread-pool"),
+        (["fork", "iterativ"], "c/iterative"),
         (["fork", "xyzzy"], "names are for instance c/"),
         (["fork"], "two servers at least"),
         ([], "two servers at least"),
@@ -436,6 +445,19 @@ def test_a_rate_that_our_own_client_limits_is_marked(results: Results) -> None:
     results.add("forks", "sessions", 50, 1, 1000.0, 0.99)
     assert comparison_figures.is_clients_limit(result(results.document(), "sessions", "forks"))
     assert "our own client was busy" in comparison_page.page(results.document())
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_figure_is_cut_off_by_a_narrow_terminal(results: Results, width: int) -> None:
+    for clients in (1, 50):
+        fill(results, "latency", [12345, 23456, 34567], [1234, 2345, 345678], clients)
+    out = io.StringIO()
+    screen = Console(width=width, file=out, highlight=False)
+    for each in comparison_table.tables(results.document(), width):
+        screen.print(each)
+    said = out.getvalue()
+    assert "\u2026" not in said
+    assert said.count("0.10 [0.10-10.0]") == 2
 
 
 def test_an_incomplete_page_says_so_and_names_are_escaped() -> None:

@@ -111,7 +111,7 @@ def _conclude(measuring: Comparison, outputs: _Outputs) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show µ gets the figures all the same
     screen = console()
-    for each in tables(document):
+    for each in tables(document, screen.width):
         screen.print(each)
     for path in outputs.paths:
         print(f"written: {path}", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 from wnohang import inject
 from wnohang.compare.crash import crash
 from wnohang.compare.shortage import TRAPPED, descriptors_run_out, processes_run_out
+from wnohang.compare.words import one_line
 from wnohang.contain import ContainmentError, LaunchError
 from wnohang.model import Model
 from wnohang.observe import blocked_signals, caught_signals, ignored_signals
@@ -44,7 +45,7 @@ def _seen(start: Start, trapped: tuple[str, ...], look: Callable[[Server], dict[
         with start(trapped) as server:
             return look(server)
     except (Violation, Inconclusive, NotApplicable, LaunchError, ContainmentError) as failure:
-        return {"unknown": " ".join(str(failure).split())}
+        return {"unknown": one_line(failure)}
 
 
 def _treatment_of_sigchld(server: Server) -> str:

@@ -15,6 +15,7 @@ from wnohang.compare.names import Contestant
 from wnohang.compare.plan import Plan, raise_own_limit
 from wnohang.compare.slot import Readings, Slot
 from wnohang.compare.tally import Results
+from wnohang.compare.words import one_line
 from wnohang.contain import ContainmentError, LaunchError, Nursery
 from wnohang.launch import UsageError
 from wnohang.model import Detection, detect
@@ -71,7 +72,7 @@ class Comparison:
             with self._server(one) as server:
                 found = detect(server)
         except LaunchError as failure:
-            raise UsageError(f"{one.name}: {_one_line(failure)}") from None
+            raise UsageError(f"{one.name}: {one_line(failure)}") from None
         except (ContainmentError, Inconclusive) as failure:
             raise UsageError(f"{one.name}: {failure}") from None
         if found.problem:
@@ -92,7 +93,7 @@ class Comparison:
                 slot = Slot(server, clients, self.plan.seconds, self._room)
                 readings = slot.measure(can_hold=can_hold)
         except (LaunchError, ContainmentError, Inconclusive, Violation, OSError) as failure:
-            self.results.skips(one.name, clients, "", f"round {number}: {_one_line(failure)}")
+            self.results.skips(one.name, clients, "", f"round {number}: {one_line(failure)}")
             return
         if can_hold and readings.held < clients:
             self._too_many[one.name] = (clients, f"served {readings.held} of {clients} clients at once")
@@ -118,11 +119,3 @@ def environment() -> dict[str, Any]:
         "processors": len(os.sched_getaffinity(0)),
         "load_at_the_start": round(os.getloadavg()[0], 1),
     }
-
-
-def _one_line(failure: BaseException) -> str:
-    """The message without its further lines, but with the last one, which is what the server said last."""
-    lines = [each.strip(" |") for each in str(failure).splitlines() if each.strip(" |")]
-    if len(lines) < 2:
-        return "".join(lines)
-    return f"{lines[0]}; its last words: {lines[-1]}" if "output" in str(failure) else lines[0]

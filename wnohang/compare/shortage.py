@@ -29,7 +29,7 @@ _PACE = 32
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """`reached`: a process that listens had no descriptor left; `cpu`: how much of a processor it used while clients
+    """`reached`: a process had no descriptor left; `cpu`: how much of a processor it used while clients
     waited; `recovered`: seconds until a client was served after the others had left, None: not within patience."""
 
     room: int
@@ -57,7 +57,7 @@ def descriptors_run_out(server: Server) -> Descriptors:
 
 
 def _has_none_left(server: Server) -> bool:
-    for pid in server.listening():
+    for pid in server.living():
         with contextlib.suppress(ProcessLookupError):
             if lowest_free_descriptor(pid) >= resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]:
                 return True

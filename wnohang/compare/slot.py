@@ -98,7 +98,7 @@ class Slot:
 
     def _exchanges(self, sockets: list[socket.socket]) -> None:
         before = cpu(self.server.living()).ran_ns
-        tally = load.ping_pong(sockets, self.talk, self.seconds)
+        tally = load.ping_pong(sockets, self.talk, self._interval())
         spent = cpu(self.server.living()).ran_ns - before
         self._take("exchanges", tally)
         if tally.done:
@@ -128,10 +128,13 @@ class Slot:
     def _sessions(self) -> None:
         count = min(self.room, SESSIONS + 2 * self.clients)
         at_once = min(self.clients, count)
-        # A thousand sessions that begin together need a while until each is under way.
-        seconds = self.seconds * (1 + self.clients / 500)
         with self._sockets(count) as sockets:
-            self._take("sessions", load.churn(sockets, self.server.endpoint, self.talk, at_once, seconds))
+            tally = load.churn(sockets, self.server.endpoint, self.talk, at_once, self._interval())
+        self._take("sessions", tally)
+
+    def _interval(self) -> float:
+        """A thousand that begin together need a while until each is under way."""
+        return self.seconds * (1 + self.clients / 500)
 
     def _take(self, measure: str, tally: Tally) -> None:
         self.readings.failed += tally.failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -28,8 +28,12 @@ from wnohang.report.comparison_figures import (
 _STYLES = {"agrees": "green", "in part": "yellow", "contradicts": "bold red", "not measured": "dim"}
 
 
-def tables(document: Document) -> Iterator[RenderableType]:
-    """Everything, from the top to the bottom."""
+# Columns of a terminal that one number of clients needs: "1000 clients", and "0.15 [0.12-4.15]".
+_SIZE_WIDTH = 34
+
+
+def tables(document: Document, width: int) -> Iterator[RenderableType]:
+    """Everything, from the top to the bottom, for a terminal of so many columns."""
     if not document["complete"]:
         yield Text("INCOMPLETE: the run was cut short", style="bold red")
     yield Text(machine(document))
@@ -40,7 +44,9 @@ def tables(document: Document) -> Iterator[RenderableType]:
     for measure in document["measures"]:
         if measure["results"]:
             yield ""
-            yield _figures(document, measure)
+            heading = f"{measure['title']}, {measure['unit']} ({measure['better']} is better)"
+            yield Text(heading, style="bold")  # a title of the table itself would be folded to its width
+            yield from _figures(document, measure, width)
             marked = marked or any(map(is_clients_limit, measure["results"]))
     if marked:
         yield Text(f"* our own client was busy {BUSY:.0%} of the time or more: the server may be faster than this")
@@ -62,14 +68,19 @@ def _servers(document: Document) -> Table:
     return table
 
 
-def _figures(document: Document, measure: Mapping[str, Any]) -> Table:
+def _figures(document: Document, measure: Mapping[str, Any], width: int) -> Iterator[Table]:
+    """As few tables as the width allows."""
+    columns = sizes(measure)
+    names = max(len(each["name"]) for each in document["servers"]) + 2
+    at_once = max(1, (width - names) // _SIZE_WIDTH)
+    for start in range(0, len(columns), at_once):
+        yield _some_figures(document, measure, columns[start : start + at_once])
+
+
+def _some_figures(document: Document, measure: Mapping[str, Any], columns: Sequence[int]) -> Table:
     """A row a server, two columns a size: the figure, and its ratio to the first server."""
     table = _table()
-    table.title = f"{measure['title']}, {measure['unit']} ({measure['better']} is better)"
-    table.title_justify = "left"
-    table.title_style = "bold"
     table.add_column("server", no_wrap=True)
-    columns = sizes(measure)
     for size in columns:
         table.add_column(f"{size} client{'' if size == 1 else 's'}", justify="right", no_wrap=True)
         table.add_column("ratio", no_wrap=True, style="dim")

@@ -117,7 +117,7 @@ def test_megabytes_come_back_after_the_half_close(server: Server) -> None:
     client.expect_end("FIN")
 
 
-@verifies("ECHO-7")
+@verifies("ECHO-7", form="stress")
 def test_a_slow_reader_loses_nothing(server: Server) -> None:
     """A client that reads slowly loses nothing."""
     data = pieces(server.dialect, 8 << 20)

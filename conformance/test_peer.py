@@ -12,7 +12,7 @@ from wnohang.stimuli.victim import STAGES, bring_to, kill_owner
 from wnohang.verdict import at_least, at_most, proving
 
 
-@verifies("PEER-1")
+@verifies("PEER-1", form="stress")
 def test_an_aborted_connection_harms_nobody(server: Server) -> None:
     """A connection that is aborted before accept returns harms nobody."""
     others = present(server, one_is_enough=True)

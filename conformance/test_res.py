@@ -5,14 +5,14 @@ import pytest
 from wnohang.requirement import verifies
 from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, present
-from wnohang.stimuli.faults import REFUSALS, SHORTAGES, accept_fails, no_worker_is_made
+from wnohang.stimuli.faults import REFUSALS, SHORTAGES, accept_fails, no_worker_can_be_made, no_worker_is_made
 from wnohang.stimuli.memory import grows_at_most
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.quiet import is_quiet, is_terse
 from wnohang.stimuli.shortage import exhaust, no_descriptors
 
 
-@verifies("RES-1")
+@verifies("RES-1", form="stress")
 def test_running_out_of_descriptors_ends_nothing(server: Server) -> None:
     """Running out of descriptors ends neither the server nor any session."""
     others = present(server, one_is_enough=True)
@@ -23,7 +23,7 @@ def test_running_out_of_descriptors_ends_nothing(server: Server) -> None:
         server.confirm_survival()
 
 
-@verifies("RES-1")
+@verifies("RES-1", form="stress")
 def test_the_shortage_is_over_when_clients_leave(server: Server) -> None:
     """When clients leave, new ones are served again."""
     others = present(server, one_is_enough=True)
@@ -55,11 +55,27 @@ def test_a_fork_that_fails_costs_one_client(server: Server, refusal: str) -> Non
     all_go_on(server, others)
 
 
+@verifies("RES-2", form="stress")
+def test_a_fork_beyond_the_limit_costs_one_client(server: Server) -> None:
+    """A fork that fails costs only the client it was for."""
+    others = present(server)
+    no_worker_can_be_made(server, "process")
+    all_go_on(server, others)
+
+
 @verifies("RES-3", traps=("thread",))
 def test_a_thread_that_cannot_be_made_costs_one_client(server: Server) -> None:
     """A thread that cannot be created costs only the client it was for."""
     others = present(server)
     no_worker_is_made(server, "thread", REFUSALS["EAGAIN"])
+    all_go_on(server, others)
+
+
+@verifies("RES-3", form="stress")
+def test_a_thread_beyond_the_limit_costs_one_client(server: Server) -> None:
+    """A thread that cannot be created costs only the client it was for."""
+    others = present(server)
+    no_worker_can_be_made(server, "thread")
     all_go_on(server, others)
 
 

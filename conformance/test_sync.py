@@ -41,7 +41,7 @@ def test_no_two_workers_wait_for_each_other(server: Server) -> None:
     never_deadlocks(server)
 
 
-@verifies("SYNC-3")
+@verifies("SYNC-3", form="stress")
 def test_all_get_their_turn(server: Server) -> None:
     """Contention between clients never ends in a deadlock."""
     all_get_their_turn(server, clients=at_once(server, 16), each=100, rounds=3)

@@ -105,7 +105,7 @@ def test_a_look_at_ourselves() -> None:
         looker.memory(me, 8, 8)
     with pytest.raises(looker.Gone):
         looker.memory(me, 1 << 64, 8)
-    assert looker.process_of(me, 0) == me
+    assert looker.process_of(me, ()) == looker.process_of(me, (os.getppid(), me)) == me
     assert looker.parent_of(me) == os.getppid()
 
 

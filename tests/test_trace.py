@@ -175,6 +175,19 @@ def test_steps_end_where_the_loop_is_left() -> None:
         assert talker.heard(tracer) == "hello"
 
 
+@pytest.mark.parametrize("how", ["leaves", "fails"])
+def test_reports_are_blocked_no_longer_than_the_steps_last(how: str) -> None:
+    """SIGCHLD would stay blocked in every program that this process starts afterwards."""
+    with talking() as talker, Tracer(TIMES, threads=[talker.pid]) as tracer:
+        with contextlib.suppress(LookupError):
+            for _ in tracer.thread(talker.pid).steps(limit=20):
+                assert signal.SIGCHLD in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+                if how == "fails":
+                    raise LookupError
+                break
+        assert signal.SIGCHLD not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_a_step_that_never_ends_is_inconclusive() -> None:
     with talking() as talker, Tracer(Times(base=0.1), threads=[talker.pid]) as tracer:
         with pytest.raises(Inconclusive, match=r"did not finish one step within 0\.1 s: it is in read"):

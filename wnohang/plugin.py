@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{chapter.lower()}: requirements of chapter {chapter}")
     for level in Level:
         config.addinivalue_line("markers", f"{level.lower()}: requirements of level {level}")
-    config.addinivalue_line("markers", "stress: the stress form of a requirement whose forced form needs tracing")
+    config.addinivalue_line("markers", "stress: the stress form of a requirement, where no other is permitted")
 
 
 def _judges(config: pytest.Config) -> bool:

@@ -49,6 +49,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "CONC-4": ("ptrace",),
     "CONC-7": ("ptrace",),
     "SYNC-1": ("ptrace",),
+    "SYNC-3": ("ptrace",),
     "SYNC-6": ("ptrace",),
     "EINTR-6": ("seccomp",),
     "EINTR-7": ("seccomp",),

@@ -45,7 +45,7 @@ class Held:
 class Desk:
     """The calls of one server, from its start on."""
 
-    def __init__(self, listener: int, poll: select.poll) -> None:
+    def __init__(self, listener: int, poll: select.epoll) -> None:
         """`poll`: what the supervisor waits for; held calls add to it."""
         self.listener = listener
         self.poll = poll
@@ -58,7 +58,7 @@ class Desk:
         self.finished = False
         self._tcp: dict[int, bool] = {}
         self._sigaction = calls.number("rt_sigaction")
-        poll.register(listener, select.POLLIN)
+        poll.register(listener, select.EPOLLIN)
         notify.wake_on_same_processor(listener)
 
     # --- calls ----------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Desk:
             self._let_go(held)
         elif fitting.may_sleep(call, name):
             self.held[copy] = held
-            self.poll.register(copy, select.POLLIN)
+            self.poll.register(copy, select.EPOLLIN)
         else:
             os.close(copy)
             return False

@@ -30,33 +30,40 @@ class Ledger:
         self.owners: dict[int, int] = {}  # process of a thread
         self.unlooked: dict[int, int] = {}  # last call of a thread
         self.looks = 0  # since the last call
-        self._counts: dict[tuple[int, int], int] = {}  # by thread and number of the call
+        self._counts: dict[int, dict[int, int]] = {}  # by thread, and by number of the call
         self._past: Counter[tuple[int, int, int]] = Counter()  # process, too: of threads whose numbers are used again
         self._slept: Counter[tuple[int, int]] = Counter()  # by process and number of the call
         self._handlers: dict[int, dict[int, tuple[int, int]]] = {}
         self._history: list[dict[str, Any]] = []
         self._newest = self._likely = 0
+        self._alone = False  # the thread met last was its process's first
 
     # --- entries --------------------------------------------------------------------------------------------------
 
     def enter(self, thread: int, number: int) -> None:
         """A thread has entered a call."""
-        if thread not in self.owners:
-            self._meet(thread)
-        key = (thread, number)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        mine = self._counts.get(thread)
+        if mine is None:
+            mine = self._meet(thread)
+        mine[number] = mine.get(number, 0) + 1
         self.unlooked[thread] = number
         self.looks = 0
 
-    def _meet(self, thread: int) -> None:
+    def _meet(self, thread: int) -> dict[int, int]:
         """A thread not seen before. Once the kernel uses numbers again, none means what it meant."""
         if thread < self._newest - _WRAPPED:
-            for (known, number), count in self._counts.items():
-                self._past[self.owners[known], known, number] += count
+            for known, counts in self._counts.items():
+                for number, count in counts.items():
+                    self._past[self.owners[known], known, number] += count
             self._counts.clear()
             self.owners.clear()
         self._newest = thread
-        self._likely = self.owners[thread] = looker.process_of(thread, self._likely)
+        # A server that makes processes makes more of them, and one that makes threads, threads.
+        likely = (thread, self._likely) if self._alone else (self._likely, thread)
+        self._likely = self.owners[thread] = looker.process_of(thread, likely)
+        self._alone = self._likely == thread
+        mine = self._counts[thread] = {}
+        return mine
 
     def note_handler(self, call: Call) -> None:
         """rt_sigaction(2): struct sigaction of the kernel begins with the handler and the flags."""
@@ -106,8 +113,9 @@ class Ledger:
     def tell_counts(self) -> list[tuple[int, int, str, int]]:
         """Process, thread, call, and how often it was entered."""
         found = self._past.copy()
-        for (thread, number), count in self._counts.items():
-            found[self.owners[thread], thread, number] += count
+        for thread, counts in self._counts.items():
+            for number, count in counts.items():
+                found[self.owners[thread], thread, number] += count
         return [(process, thread, self.names[number], count) for (process, thread, number), count in found.items()]
 
     def tell_slept(self) -> list[tuple[int, str, int]]:

@@ -19,20 +19,22 @@ _CLONE_THREAD = 0x00010000
 _TGKILL = 234 if os.uname().machine == "x86_64" else 131
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_tgkill = ctypes.PyDLL(None).syscall  # never blocks; PyDLL: keeps the interpreter lock
+_tgkill.argtypes, _tgkill.restype = [ctypes.c_long] * 4, ctypes.c_long
 
 
 class Gone(Exception):
     """The caller has ended, or the address is not in its memory: let the kernel answer."""
 
 
-def process_of(thread: int, likely: int) -> int:
-    """The process that a thread belongs to; if it has just ended, itself. `likely`: a process of which it may be.
+def process_of(thread: int, likely: tuple[int, ...]) -> int:
+    """The process that a thread belongs to; if it has just ended, itself. `likely`: processes of which it may be.
 
     Signal 0 of tgkill(2) is no signal, and says whether a process has that thread. /proc and pidfds would say it too,
     but a first look at a process there costs as much as two whole notifications, and its end costs more as well.
     """
-    for process in (likely, thread):
-        if process and _libc.syscall(_TGKILL, process, thread, 0) == 0:
+    for process in likely:
+        if process and _tgkill(_TGKILL, process, thread, 0) == 0:
             return process
     try:
         return _field(_read(f"/proc/{thread}/status"), b"Tgid")

@@ -24,6 +24,9 @@ _ANSWER = struct.Struct("=QqiI")
 _EMPTY = bytes(_CALL.size)  # the kernel insists on zeros (EINVAL)
 # Python copies what an ioctl may not write to, and so is slower with constant bytes.
 _call, _answer = bytearray(_CALL.size), bytearray(_ANSWER.size)
+# Nearly every call is let through: all of that answer but the cookie is there already. Names that are looked up once.
+_go_on = bytearray(_ANSWER.pack(0, 0, 0, _CONTINUE))
+_ioctl, _unpack_head, _pack_cookie = fcntl.ioctl, _HEAD.unpack_from, struct.Struct("=Q").pack_into
 
 
 class Call(NamedTuple):
@@ -43,12 +46,12 @@ def receive(listener: int) -> tuple[int, int, int] | None:
     """
     _call[:] = _EMPTY
     try:
-        fcntl.ioctl(listener, _RECEIVE, _call)
+        _ioctl(listener, _RECEIVE, _call)
     except OSError as failure:
         if failure.errno in (errno.ENOENT, errno.EINTR):
             return None
         raise
-    head: tuple[int, int, int] = _HEAD.unpack_from(_call)
+    head: tuple[int, int, int] = _unpack_head(_call)
     return head
 
 
@@ -60,9 +63,9 @@ def whole() -> Call:
 
 def proceed(listener: int, cookie: int) -> bool:
     """Let the kernel carry the call out; False when its caller has gone meanwhile."""
-    _ANSWER.pack_into(_answer, 0, cookie, 0, 0, _CONTINUE)  # not by `_send`: nearly every call ends here
+    _pack_cookie(_go_on, 0, cookie)
     try:
-        fcntl.ioctl(listener, _SEND, _answer)
+        _ioctl(listener, _SEND, _go_on)
     except OSError as failure:
         if failure.errno not in _TOO_LATE:
             raise

@@ -30,12 +30,14 @@ else:
     from desk import Desk
     from rules import Rule
 
-# Milliseconds without any call after which it is looked where the last callers are: those that sleep, sleep by now;
-# and how often, for those that do not, until the next call.
-_QUIET_MS = 20
+# Seconds without any call after which it is looked where the last callers are: those that sleep, sleep by now; and how
+# often, for those that do not, until the next call.
+_QUIET = 0.02
 _LOOKS = 5
-# Milliseconds between two looks at calls that are held: their caller may have been killed, or have got a signal.
-_HELD_MS = 5
+# Seconds between two looks at calls that are held: their caller may have been killed, or have got a signal.
+_HELD = 0.005
+# Events taken at once; the others are there the next time.
+_EVENTS = 16
 
 
 class Supervisor:
@@ -43,10 +45,10 @@ class Supervisor:
 
     def __init__(self, control: socket.socket, kit: int) -> None:
         self.control = control
-        self.poll = select.poll()
-        self.poll.register(control, select.POLLIN)
+        self.poll = select.epoll()  # what is always waited for is not named anew for each call
+        self.poll.register(control, select.EPOLLIN)
         self.kit = os.pidfd_open(kit)
-        self.poll.register(self.kit, select.POLLIN)
+        self.poll.register(self.kit, select.EPOLLIN)
         self.desk: Desk | None = None
         self.next_round = 0.0
 
@@ -57,18 +59,18 @@ class Supervisor:
             desk, patience = self.desk, None
             if desk is not None:
                 if desk.ledger.unlooked and desk.ledger.looks < _LOOKS:
-                    patience = _QUIET_MS
+                    patience = _QUIET
                 elif desk.held:
-                    patience = _HELD_MS
-            ready = poll(patience)
+                    patience = _HELD
+            ready = poll(patience, _EVENTS)
             if desk is not None:
                 if not ready:
                     desk.ledger.look_who_sleeps()
                 if desk.held and time.monotonic() >= self.next_round:
                     desk.make_round()
-                    self.next_round = time.monotonic() + _HELD_MS / 1000
+                    self.next_round = time.monotonic() + _HELD
             for descriptor, event in ready:
-                if desk is not None and desk is self.desk and descriptor == desk.listener and event & select.POLLIN:
+                if desk is not None and desk is self.desk and descriptor == desk.listener and event & select.EPOLLIN:
                     desk.serve()
                 elif not self._attend(descriptor):
                     return

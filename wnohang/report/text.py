@@ -60,7 +60,7 @@ def failure(record: Record, *, width: int = WIDTH, style: Style = plain, encodin
     """The whole report of one verdict, in the order in which a reader asks."""
     requirement = _requirement(record.id)
     title = f"{record.level} {record.verdict}" + (f" ({record.server})" if record.server else "")
-    stress = "stress form: the schedule was provoked, not forced" if record.form == "stress" else ""
+    stress = "stress form: the fallback alone; provoked, not forced" if record.form == "stress" else ""
     sections = [
         f"{style(record.id, 'id')}  {style(printable(title, encoding), record.verdict)}",
         _wrap(requirement.text if requirement else record.duty, width, "  ", encoding),

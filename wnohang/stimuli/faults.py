@@ -12,6 +12,7 @@ from wnohang.client import Client
 from wnohang.inject import Fault
 from wnohang.observe import threads
 from wnohang.server import Server
+from wnohang.stimuli.shortage import no_processes
 from wnohang.verdict import Inconclusive, NotApplicable, Violation, at_least, proving
 
 # What accept(2) may fail with for want of something that comes back.
@@ -40,7 +41,29 @@ def no_worker_is_made(server: Server, call: str, number: int) -> None:
     fault = server.faults.inject(call, number)
     struck = _comes(server, fault)
     if not fault.fired:
-        raise NotApplicable(f"{struck.name} is served, and no {'process' if call == 'fork' else call} was made for it")
+        raise _is_served(struck, "process" if call == "fork" else call)
+    _is_not_forgotten(struck)
+
+
+def no_worker_can_be_made(server: Server, kind: str) -> None:
+    """As `no_worker_is_made`, by a limit on processes and threads that is there while one client comes."""
+    with no_processes(server):
+        struck = _knock(server)
+        with proving(f"{struck.name}'s connection is accepted, or has met its end"):
+            waiting = server.observable("connections not yet accepted", server.waiting)
+            waiting.becomes(0)
+        server.rest()
+        if struck.has_input() and not struck.has_ended():
+            raise _is_served(struck, kind)
+    _is_not_forgotten(struck)
+
+
+def _is_served(struck: Client, kind: str) -> NotApplicable:
+    return NotApplicable(f"{struck.name} is served, and no {kind} was made for it")
+
+
+def _is_not_forgotten(struck: Client) -> None:
+    server = struck.server
     if not struck.has_input_within(server.times.patience):
         raise Violation(
             f"{struck.name}, for whom no worker could be made, sees its session end (or is served late)",

@@ -1,15 +1,19 @@
-"""Take a running server's descriptors away, by its own limit (prlimit(2)), and prove that accept fails for it."""
+"""Take a running server's descriptors away, by its own limit (prlimit(2)), and prove that accept fails for it.
+
+Or its right to make processes.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 from collections.abc import Iterator
 
 from wnohang.client import Client
 from wnohang.observe import descriptors, lowest_free_descriptor, threads
 from wnohang.server import Server
-from wnohang.verdict import Budget, Inconclusive, Violation, at_least
+from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, at_least
 
 # For so long a connection must stay unaccepted before it counts as stuck, in seconds (scaled).
 _STUCK = 0.05
@@ -72,6 +76,30 @@ def no_descriptors(server: Server) -> Iterator[Shortage]:
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         server.timeline.add("kit", "the old limit on descriptors is back")
+
+
+@contextlib.contextmanager
+def no_processes(server: Server) -> Iterator[None]:
+    """No process of the server may make another one, or a thread; the old limits come back at the end.
+
+    NotApplicable for root, whom the kernel exempts (RLIMIT_NPROC, getrlimit(2)).
+    """
+    if os.geteuid() == 0:
+        raise NotApplicable("root is exempt from the limit on processes: judge as an ordinary user")
+    server.rest()
+    old: dict[int, tuple[int, int]] = {}
+    for pid in server.living():
+        with contextlib.suppress(ProcessLookupError):
+            old[pid] = resource.prlimit(pid, resource.RLIMIT_NPROC)
+            resource.prlimit(pid, resource.RLIMIT_NPROC, (0, old[pid][1]))
+    server.timeline.add("kit", "no process of the server may make another one, or a thread")
+    try:
+        yield
+    finally:
+        for pid, limits in old.items():
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_NPROC, limits)
+        server.timeline.add("kit", "the old limit on processes is back")
 
 
 def exhaust(server: Server) -> list[Client]:

@@ -225,7 +225,10 @@ def test_where_nothing_can_be_trapped_they_are_not_told_apart(
 
 WAITS = {
     "select.select([pair[0]], [], [other])": ("select", "pselect6"),
-    "p = select.poll(); p.register(pair[0], select.POLLIN); p.register(other, select.POLLIN); p.poll()": ("poll", "ppoll"),
+    "p = select.poll(); p.register(pair[0], select.POLLIN); p.register(other, select.POLLIN); p.poll()": (
+        "poll",
+        "ppoll",
+    ),
     "e = select.epoll(); e.register(pair[0], select.EPOLLIN); e.register(other, select.EPOLLIN); e.poll()": (
         "epoll_wait",
         "epoll_pwait",

@@ -31,19 +31,25 @@ class Shortage:
 
         Not so where other processes hold them. And not so where a client was given a high number because lower ones
         were in use for a moment, as by a JVM that starts: the limit lies at the hole that is left, below the client's.
+        So it is where a blocked accept had reserved a number before the session opened more (a pipe): what it holds
+        above the limit, a session like it could not open again.
         """
         limit = self.limits.get(self.server.parent, 0)
-        held = {text: number for number, text in (descriptors(self.server.parent) or {}).items() if number < limit}
+        held = {text: number for number, text in (descriptors(self.server.parent) or {}).items()}
+        if any(number >= limit for number in held.values()):
+            return False
         ends = [self.server.side(client) for client in clients]
         return any(end is not None and f"socket:[{end.inode}]" in held for end in ends)
 
     def wait_for_room(self) -> None:
         """Wait, with patience, until a process that listens has closed what its clients left: accept has one again.
 
-        A server that is asked sooner may rightly turn the next client away: it has no descriptor yet.
+        A server that is asked sooner may rightly turn the next client away: it has no descriptor yet. Where a
+        session holds more than one (a pipe), the others are closed at once, and then all sleep.
         """
         with contextlib.suppress(Violation):
             self.server.observable("listening processes that may open a descriptor", self._able).becomes(at_least(1))
+        self.server.rest()
 
     def _able(self) -> int:
         return sum(pid in self.server.listening() and _lowest(pid) < limit for pid, limit in self.limits.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 ACCEPT = frozenset({"accept", "accept4"})
 RECEIVE = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg"})
-SEND = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile"})
+SEND = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice"})
 WAIT = frozenset({"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter"})
 LOCK = frozenset({"futex", "futex_waitv", "semop", "semtimedop"})
 BIRTH = frozenset({"fork", "vfork", "clone", "clone3"})

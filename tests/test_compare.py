@@ -23,10 +23,12 @@ import pytest
 from rich.console import Console
 
 from wnohang import cli, gallery
-from wnohang.compare import UsageError, load, names, plan
+from wnohang.compare import UsageError, crash, load, names, plan
 from wnohang.compare.measures import MEASURES
 from wnohang.compare.tally import Results
+from wnohang.contain import Nursery
 from wnohang.dialect import dialect
+from wnohang.launch import Target
 from wnohang.report import (
     comparison,
     comparison_claims,
@@ -36,6 +38,8 @@ from wnohang.report import (
     comparison_table,
 )
 from wnohang.report.resultfile import InvalidResult
+from wnohang.server import Server
+from wnohang.verdict import Inconclusive, Times
 
 NEEDS_GCC = pytest.mark.skipif(shutil.which("gcc") is None and shutil.which("cc") is None, reason="no C compiler")
 ECHO = dialect("echo")
@@ -360,6 +364,43 @@ def running_with(argument: str) -> list[str]:
                 continue
             found += [each.name] if argument.encode() in words else []
     return found
+
+
+# --- a crash that is none at first --------------------------------------------------------------------------------
+
+_HANDLES_SIGSEGV = """
+import signal, socketserver, sys
+signal.signal(signal.SIGSEGV, {handler})
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(4096):
+            self.request.sendall(data)
+socketserver.ThreadingTCPServer.daemon_threads = True
+socketserver.ThreadingTCPServer(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
+"""
+
+
+def crash_of(tmp_path: Path, handler: str) -> crash.Crash:
+    program = tmp_path / "server.py"
+    program.write_text(_HANDLES_SIGSEGV.format(handler=handler))
+    nursery = Nursery()
+    try:
+        target = Target("server", (sys.executable, str(program), "{port}"))
+        with Server(nursery, target, Times(base=1.5)) as running:
+            return crash.crash(running)
+    finally:
+        nursery.close()
+
+
+def test_a_handler_that_lets_the_first_fault_pass_does_not_save_the_server(tmp_path: Path) -> None:
+    """As in the runtime of Rust: it puts the default back and returns, and a real fault would happen again."""
+    found = crash_of(tmp_path, "lambda *_: signal.signal(signal.SIGSEGV, signal.SIG_DFL)")
+    assert (found.kind, found.survived, found.accepts) == ("thread", 0, False)
+
+
+def test_a_server_that_ignores_the_signal_has_not_crashed(tmp_path: Path) -> None:
+    with pytest.raises(Inconclusive, match="survives SIGSEGV"):
+        crash_of(tmp_path, "signal.SIG_IGN")
 
 
 # --- what is made of the figures --------------------------------------------------------------------------------

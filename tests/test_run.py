@@ -132,6 +132,17 @@ def test_a_server_that_never_starts_gets_no_points(tmp_path: Path) -> None:
     assert document["score"]["of"] > 30
 
 
+def test_a_server_that_serves_nobody_gets_one_hint(tmp_path: Path) -> None:
+    """Whatever is asked of it fails for one reason, which is not what each requirement would have looked for."""
+    need("mutant/never-answer")
+    done = matrix.whole_run(
+        f"--server={command_of('mutant/never-answer')}", "--requirement=ECHO-2,FD-4", "--server-patience=1"
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.count("No client gets an answer, whatever it asks") >= 2
+    assert "strlen" not in done.stdout
+
+
 def test_the_head_tells_what_the_machine_forbids(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing where all is permitted: a line that is always there is not read."""
     monkeypatch.setattr(trace, "permitted", lambda: "Yama")

@@ -15,6 +15,12 @@ from wnohang.session import Session
 from wnohang.verdict import Inconclusive, NotApplicable, Violation
 
 _LINES_SHOWN = 32
+# For whatever requirement it fails: the hint of each would lead astray.
+_SERVES_NOBODY = (
+    "No client gets an answer, whatever it asks; nothing else can be judged before that. Look for a receive that waits "
+    "for a full buffer or for EOF (MSG_WAITALL, fread), for output that stays in a buffer (printf, fwrite without "
+    "fflush), for an accept that is never reached, and whether it speaks another dialect (--server-dialect=line)."
+)
 
 
 def judge(
@@ -40,7 +46,8 @@ def judge(
     _explain(record, requirement, raised, session)
     if record.verdict is Verdict.NOT_APPLICABLE:
         return record
-    record.hint, record.rerun = requirement.hint, rerun
+    serves_nobody = name in session.detections and session.detections[name].problem is not None
+    record.hint, record.rerun = _SERVES_NOBODY if serves_nobody else requirement.hint, rerun
     if isinstance(raised, Violation) and raised.fatal:
         record.hint = f"The server itself has ended: look at its exit status and last lines first. {record.hint}"
     if server is not None:

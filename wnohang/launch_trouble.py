@@ -159,8 +159,8 @@ def last_words(cell: Cell) -> str:
     output = cell.output()
     if not output.printed:
         return (
-            "\n  it printed nothing (a C program that writes to a pipe keeps its lines until it ends: "
-            "setlinebuf(stdout))"
+            "\n  it printed nothing (a program that writes to a pipe may keep its lines until it ends: "
+            "setlinebuf(stdout) in C, python3 -u)"
         )
     shown = [_shortened(line) for line in output.lines[-_LINES_SHOWN:]]
     heading = "its last line of output" if len(shown) == 1 else f"its last {len(shown)} lines of output"

@@ -7,9 +7,10 @@ from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, present
 from wnohang.stimuli.crashes import crashes, given_up, idle, rebooted
 from wnohang.stimuli.faults import accept_is_aborted
+from wnohang.stimuli.mishaps import abort_in_the_queue
 from wnohang.stimuli.searching import before, find_timer
 from wnohang.stimuli.victim import STAGES, bring_to, kill_owner
-from wnohang.verdict import at_least, at_most, proving
+from wnohang.verdict import at_most
 
 
 @verifies("PEER-1", form="stress")
@@ -17,10 +18,7 @@ def test_an_aborted_connection_harms_nobody(server: Server) -> None:
     """A connection that is aborted before accept returns harms nobody."""
     others = present(server, one_is_enough=True)
     with server.stopped():
-        for client in server.connect_at_once(3):
-            client.reset()
-        with proving("aborted connections wait in the listener's queue"):
-            server.observable("connections not yet accepted", server.waiting).becomes(at_least(1))
+        abort_in_the_queue(server, 3)
     all_go_on(server, others)
 
 

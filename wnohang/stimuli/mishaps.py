@@ -8,7 +8,7 @@ from wnohang.client import Client
 from wnohang.observe import TcpState
 from wnohang.server import Server
 from wnohang.stimuli.pressure import Pressure
-from wnohang.verdict import NotApplicable, Observable, proving
+from wnohang.verdict import NotApplicable, Observable, Violation, at_least, proving
 
 _HAS_FIN = (TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.CLOSING, TcpState.TIME_WAIT)
 
@@ -16,6 +16,27 @@ _HAS_FIN = (TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.CLOSING, TcpState.T
 def reset_at_once(server: Server) -> None:
     """RST right after the handshake."""
     server.connect().reset()
+
+
+def abort_in_the_queue(server: Server, count: int) -> None:
+    """Connect and reset while the server is stopped: its next accepts return connections that have gone.
+
+    NotApplicable when none of them gets into the queue at all (TCP_DEFER_ACCEPT in tcp(7): not before data).
+    """
+    clients = server.connect_at_once(count)
+    queued = server.observable("connections not yet accepted", server.waiting)
+    try:
+        queued.becomes(at_least(1), within=server.times.patience / 3)
+    except Violation:
+        clients[0].ask()
+        with proving("a connection waits in the listener's queue"):
+            queued.becomes(at_least(1))
+        reason = "the kernel keeps a connection from this server until data has come: it cannot go before accept"
+        raise NotApplicable(reason) from None
+    for client in clients:
+        client.reset()
+    with proving("aborted connections wait in the listener's queue"):
+        queued.becomes(at_least(1))
 
 
 def reset_in_mid_request(server: Server) -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.test_observe import eventually, python
-from wnohang import inject, observe
+from wnohang import gallery, inject, observe
 from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.mechanism import Mechanism
 from wnohang.model import Model, detect
 from wnohang.server import Server
-from wnohang.verdict import Times
+from wnohang.stimuli.promise import keeps_its_promise
+from wnohang.verdict import NotApplicable, Times, Violation
 
 PRELUDE = """
 import ctypes, fcntl, os, select, signal, socket, sys, threading, time
@@ -219,6 +220,43 @@ def test_where_nothing_can_be_trapped_they_are_not_told_apart(
         found = detect(running)
     assert found.mechanisms == []
     assert "no filters here" in found.waiting[0]
+
+
+# --- where calls cannot be seen ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where tracing is restricted."""
+
+    def refuse(*_: object) -> None:
+        raise observe.Unobservable("the calls of others are hidden here")
+
+    monkeypatch.setattr("wnohang.model.look", refuse)
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize("declared", [("thread", None), ("thread", "poll")])
+def test_processes_and_threads_are_judged_alone(nursery: Nursery, declared: tuple[str, str | None]) -> None:
+    """The fallback of IOM-1; and the model that is not seen is still refused."""
+    command = tuple(gallery.command(gallery.gallery()["python/thread"]))
+    with Server(nursery, Target("server", command, model=declared[0], mechanism=declared[1]), Times()) as running:
+        keeps_its_promise(running)
+    with (
+        Server(nursery, Target("server", command, model="fork", mechanism=declared[1]), Times()) as running,
+        pytest.raises(Violation, match="thread"),
+    ):
+        keeps_its_promise(running)
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_mechanism_alone_cannot_be_judged(nursery: Nursery) -> None:
+    command = tuple(gallery.command(gallery.gallery()["python/thread"]))
+    with (
+        Server(nursery, Target("server", command, mechanism="poll"), Times()) as running,
+        pytest.raises(NotApplicable, match="hidden here"),
+    ):
+        keeps_its_promise(running)
 
 
 # --- what it is read from ----------------------------------------------------------------------------------------

@@ -261,7 +261,7 @@ def test_a_server_that_exits_at_an_abort_is_caught(trapped: Trapped) -> None:
         serve_one(server)
 
 
-@pytest.mark.parametrize("name", ["c/thread", "odd/epoll", "odd/prefork"])
+@pytest.mark.parametrize("name", ["c/thread", "c/epoll", "c/prefork"])
 def test_a_connection_that_is_gone_before_accept_costs_nobody_else(trapped: Trapped, name: str) -> None:
     server = trapped(name)
     serve_one(server)

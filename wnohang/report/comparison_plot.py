@@ -16,7 +16,7 @@ from wnohang.report.comparison_figures import by_server, figure, sizes
 Document = Mapping[str, Any]
 
 # Okabe and Ito's palette: told apart by colour-blind people, and on a projector. After eight it begins anew.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b8860b", "#000000", "#7f5fa8")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b8860b", "#7a7a7a", "#7f5fa8")
 _WIDTH, _HEIGHT = 680, 370
 _LEFT, _TOP, _BOTTOM = 74, 16, 52
 # Bold letters of 16 px are about so wide; a name has so many at most.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
+import hypothesis
 import pytest
 
 from tests.trapping import Trapped, command_of
@@ -13,6 +14,10 @@ from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.server import Server
 from wnohang.verdict import Times
+
+# No deadline for an example: what it takes on a busy machine says nothing about the code.
+hypothesis.settings.register_profile("selftest", parent=hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("selftest")
 
 # Who fails one of these burns the processors in every test that a client leaves: minutes.
 _BURNING = frozenset({"RES-4", "THRD-4"})

@@ -69,13 +69,13 @@ def true_histories(draw: st.DrawFn) -> list[Operation]:
     return draw(st.permutations(made))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(histories())
 def test_it_agrees_with_a_search_through_all_orders(history: list[Operation]) -> None:
     assert (contradiction(history) is None) == some_order_explains(history)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(true_histories(), st.data())
 def test_it_agrees_when_one_answer_of_a_right_counter_is_changed(history: list[Operation], data: st.DataObject) -> None:
     answered = [place for place, each in enumerate(history) if each.answer is not None]
@@ -101,7 +101,7 @@ def test_a_counter_may_have_begun_anywhere(history: list[Operation], start: int)
     assert contradiction(moved, start) is None
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(histories())
 def test_the_few_operations_contradict_each_other(history: list[Operation]) -> None:
     """At most three are named. Where it is two, they do so even if any number of increments had gone before."""

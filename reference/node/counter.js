@@ -9,6 +9,7 @@
 const cluster = require('cluster');
 const net = require('net');
 
+cluster.schedulingPolicy = cluster.SCHED_NONE; // as in echo.js, and for the same reason
 const WORKERS = 2;
 const CANNOT_LISTEN = 2; // an exit status; that of an uncaught exception is 1
 const LONGEST_REQUEST = 4; // INCR

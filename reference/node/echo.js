@@ -1,13 +1,16 @@
 // An echo server: processes, by Node's cluster. Course text, section "fork()".
 //
 // JavaScript has neither fork nor threads that share a socket; what a program of one event loop has for more processors
-// is cluster. The primary listens and accepts, and passes each client to the next worker, a whole new process that was
-// there before the client came: prefork with descriptor passing. A worker serves many clients, by events. So a crash
-// takes some clients along, not all; and nothing has to be reaped, for the runtime waits for its children.
+// is cluster. The primary opens the port, and each worker, a whole new process that is there before the client comes,
+// accepts at it: prefork. A worker serves many clients, by events. So a crash takes some clients along, not all; and
+// nothing has to be reaped, for the runtime waits for its children.
 'use strict';
 const cluster = require('cluster');
 const net = require('net');
 
+// By default the primary accepts and passes the clients on. A worker that has no descriptor left then loses the one it
+// is sent, never says so, and is sent no other, ever. A worker that accepts by itself goes on when clients have left.
+cluster.schedulingPolicy = cluster.SCHED_NONE;
 const WORKERS = 2;
 const CANNOT_LISTEN = 2; // an exit status; that of an uncaught exception is 1
 

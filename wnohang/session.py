@@ -19,7 +19,7 @@ from wnohang.options import Options
 from wnohang.remote import RunningServer, check_applies, detect_running
 from wnohang.requirement import Requirement, Trait
 from wnohang.server import Server
-from wnohang.verdict import NotApplicable, Times
+from wnohang.verdict import NotApplicable, Times, Violation
 
 # What the loop in `measure_scale` takes on a machine of 2020 or so, in seconds; at half the speed all budgets double.
 _NOMINAL_LOOP = 0.02
@@ -94,10 +94,11 @@ class Session:
         if inject.permitted() or inject.copying_permitted():
             return ""  # nothing is trapped at all
         try:
-            with self.server(name, ("accept",)):
+            with self.server(name, ("accept",)) as server:
+                server.connect().engage()  # it may have listened before it asked for io_uring, and ended since
                 return ""
-        except LaunchError:
-            return "the server works with io_uring, whose orders are no system calls, and does not start without it"
+        except (LaunchError, Violation):
+            return "the server works with io_uring, whose orders are no system calls, and does not serve without it"
 
     def findings(self) -> dict[str, Any]:
         """What workers need to know, in plain JSON types."""

@@ -118,10 +118,10 @@ static void hand_out_results(int listener)
 int main(int argc, char **argv)
 {
 	raise_descriptor_limit();
-	int listener = open_listener(port_from(argc, argv));
 	int error = io_uring_queue_init(ORDERS, &ring, 0);
-	if (error < 0)
+	if (error < 0) /* before anybody can connect */
 		quit("io_uring is not permitted here, or this kernel has none", error);
+	int listener = open_listener(port_from(argc, argv));
 	order_accept(listener);
 	for (;;) {
 		error = io_uring_submit_and_wait(&ring, 1);

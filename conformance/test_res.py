@@ -5,11 +5,12 @@ import pytest
 from wnohang.requirement import verifies
 from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, present
+from wnohang.stimuli.crowd import all_served
 from wnohang.stimuli.faults import REFUSALS, SHORTAGES, accept_fails, no_worker_can_be_made, no_worker_is_made
 from wnohang.stimuli.memory import grows_at_most
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.quiet import is_quiet, is_terse
-from wnohang.stimuli.shortage import exhaust, no_descriptors
+from wnohang.stimuli.shortage import exhaust, exhaust_each, handed_to, no_descriptors
 
 
 @verifies("RES-1", form="stress")
@@ -35,6 +36,17 @@ def test_the_shortage_is_over_when_clients_leave(server: Server) -> None:
             shortage.wait_for_room()
             server.connect().exchange_and_leave()
     server.connect().exchange()
+
+
+@verifies("RES-1")
+def test_workers_that_clients_are_handed_to_recover(server: Server) -> None:
+    """When clients leave, new ones are served again."""
+    others = present(server, one_is_enough=True)
+    workers = handed_to(server, others)
+    with no_descriptors(server, workers):
+        for client in [*exhaust_each(server, workers), *others]:
+            client.close()
+    all_served(server, min(len(workers), server.target.clients))
 
 
 @verifies("RES-1", traps=("accept",))

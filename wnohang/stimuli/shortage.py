@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from wnohang.client import Client
 from wnohang.observe import descriptors, lowest_free_descriptor, threads
@@ -17,6 +17,8 @@ from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, at_l
 
 # For so long a connection must stay unaccepted before it counts as stuck, in seconds (scaled).
 _STUCK = 0.05
+# Of a larger pool only so many workers are robbed of their descriptors.
+_WORKERS = 32
 
 
 class Shortage:
@@ -63,12 +65,14 @@ def _lowest(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def no_descriptors(server: Server) -> Iterator[Shortage]:
-    """Every process that listens may open no further descriptor; the old limits come back at the end."""
+def no_descriptors(server: Server, chosen: Iterable[int] | None = None) -> Iterator[Shortage]:
+    """Every process that listens, or each that is `chosen`, may open no further descriptor; the old limits come back
+    at the end.
+    """
     shortage = Shortage(server)
     old: dict[int, tuple[int, int]] = {}
     server.rest()  # a parent that is about to close a descriptor would have that one to spare
-    for pid in server.listening():
+    for pid in server.listening() if chosen is None else chosen:
         with contextlib.suppress(ProcessLookupError):
             free = lowest_free_descriptor(pid)
             old[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -122,6 +126,33 @@ def exhaust(server: Server) -> list[Client]:
             return [client]
         client.close()
     raise Inconclusive("the server went on accepting although it may open no descriptor")
+
+
+def handed_to(server: Server, clients: list[Client]) -> list[int]:
+    """The workers of a server whose listening process accepts, and hands the clients over; NotApplicable elsewhere.
+
+    They are its children, were there before the clients, and at least one of them serves one of these.
+    """
+    population, listening = server.population(), server.listening()
+    idle = [pid for pid in server.living() if pid not in listening and pid not in server.born()]
+    workers = sorted(pid for pid in idle if population[pid].ppid == server.parent)
+    if not any(server.holders(client) & set(workers) for client in clients):
+        raise NotApplicable("whoever serves a client has accepted it, or was made for it: none is handed over")
+    return workers[:_WORKERS]
+
+
+def exhaust_each(server: Server, workers: list[int]) -> list[Client]:
+    """So many clients come that each of the workers is handed one that it has no descriptor for; those left alone."""
+    alone = []
+    for _ in workers:
+        client = server.connect_at_once(1)[0]
+        client.ask()
+        if _is_left_alone(server, client):
+            alone.append(client)
+    if not alone:
+        raise NotApplicable("the workers need no further descriptor for a client that is handed to them")
+    server.timeline.add("kernel", f"{', '.join(each.name for each in alone)}: no worker has a descriptor for them")
+    return alone
 
 
 def _is_left_alone(server: Server, client: Client) -> bool:

@@ -241,7 +241,7 @@ def test_a_folder_that_may_not_be_entered(nursery: Nursery, files: Path) -> None
     [
         ("exits", "0", "the server ended before it listened: exit status 0\n  its last line of output:\n  | so long"),
         ("exits", "3", "the server ended before it listened: exit status 3\n  its last line of output:\n  | so long"),
-        ("dies", "{port}", "the server ended before it listened: killed by SIGSEGV\n  it printed nothing (a C program"),
+        ("dies", "{port}", "the server ended before it listened: killed by SIGSEGV\n  it printed nothing (a program"),
     ],
 )
 def test_it_ends(nursery: Nursery, way: str, word: str, message: str) -> None:

@@ -32,6 +32,7 @@ def concurrent_history(server: Server, clients: int) -> tuple[list[Operation], i
         for number, client in enumerate(server.connect_many(clients))
     ]
     all_answered(server, callers)
+    _in_turns(server, callers)
     for each in callers:
         each.client.close()
     last = Caller(server.connect(), [Kind.GET, Kind.INCR, Kind.GET])
@@ -39,6 +40,18 @@ def concurrent_history(server: Server, clients: int) -> tuple[list[Operation], i
     for each in (*callers, last):
         history += each.history
     return history, start
+
+
+def _in_turns(server: Server, callers: Sequence[Caller]) -> None:
+    """Between a client's increment and its reading another one increments, so that what it saw last is old by then.
+
+    Among requests that come at the same time that is left to chance: on a busy machine a worker may have its turn for
+    all of its client's requests at once.
+    """
+    for one, other in pairwise(callers):
+        for caller, kind in ((one, Kind.INCR), (other, Kind.INCR), (one, Kind.GET)):
+            caller.add([kind])
+            all_answered(server, [caller])
 
 
 def _asks_and_is_gone(server: Server) -> Operation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wnohang.client import Client
 from wnohang.dialect import Dialect
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation
@@ -14,6 +16,9 @@ _UNREAD_AT_MOST = 3 * _TOKEN_BYTES
 _CAP = 8 << 20
 # For so long neither queue of the server's socket may change before it counts as blocked, in seconds (scaled).
 _STILL = 0.03
+# The first probe of a closed window comes after 200 ms, rounded up to a timer tick of at most 10 ms; each later one
+# after twice as long (TCP_RTO_MIN and icsk_backoff in the kernel). Seconds.
+_FIRST_PROBE = 0.21
 
 
 def can_fill(dialect: Dialect) -> bool:
@@ -76,12 +81,31 @@ class Pressure:
             Budget(1).pause()
 
     def _stands_still(self, seen: tuple[int, int]) -> bool:
-        budget = Budget(_STILL * self.client.server.times.scale, self.client.server.starvation)
-        while budget.left() > 0:
+        """Whether neither queue changes: for a moment, and when the first probe of the closed window is answered too.
+
+        With that answer the kernel lets the send buffer grow once more (tcp_new_space), by a third: the server goes on,
+        and may have read all by the time it would block again.
+        """
+        still = _STILL * self.client.server.times.scale
+        while self._stays(seen, still):
+            if not self._awaits_first_probe():
+                return True
+            if not self._stays(seen, _FIRST_PROBE, lambda: not self._awaits_first_probe()):
+                return False
+        return False
+
+    def _stays(self, seen: tuple[int, int], seconds: float, over: Callable[[], bool] = lambda: False) -> bool:
+        """Whether the queues are as they were seen, until so much time has passed or it is over."""
+        budget = Budget(seconds, self.client.server.starvation)
+        while budget.left() > 0 and not over():
             budget.pause()
             if self._queues() != seen:
                 return False
         return True
+
+    def _awaits_first_probe(self) -> bool:
+        end = self.client.server.side(self.client)
+        return end is not None and end.timer == "probe" and end.timer_seconds <= _FIRST_PROBE
 
     def _queues(self) -> tuple[int, int]:
         """What the server's socket holds: bytes that the server has not read, and that the client has not taken."""

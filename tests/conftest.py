@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import hypothesis
 import pytest
 
 from tests.trapping import Trapped, command_of
-from wnohang import gallery, inject
+from wnohang import gallery, inject, matrix
 from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.server import Server
@@ -35,6 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return (len(_BURNING & set(server.expect)), len(server.expect))
 
     items.sort(key=lasts, reverse=True)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Which servers were not judged as expected at the first time: nobody should have to ask."""
+    reports = [report for each in ("passed", "failed") for report in terminalreporter.stats.get(each, [])]
+    told = [text for report in reports for name, text in report.user_properties if name == matrix.SECOND_RUN]
+    if any("test_kill_matrix" in report.nodeid for report in reports):
+        terminalreporter.section(f"kill matrix: {len(told)} servers were judged twice")
+        for text in told:
+            terminalreporter.write_line(text)
 
 
 @pytest.fixture

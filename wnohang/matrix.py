@@ -23,8 +23,10 @@ from wnohang.requirement import Level
 _FINE = (Verdict.PASS, Verdict.NOT_APPLICABLE)
 # Whole runs: a server that fails much waits for patience often. Seconds.
 _RUN_WITHIN = 500
+# The name under which a test tells of a server that it had to judge twice.
+SECOND_RUN = "second run"
 ALL, LAUNCH = "*", "launch"
-_DIED, _TOO_LOADED = "the server had ended", "the machine is too loaded to tell"
+_DIED = "the server had ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +132,6 @@ def differences(server: GalleryServer, outcome: Outcome) -> list[str]:
             found.append(f"{server.name} {record.id}: the report does not say {expected.message!r}: {_said(record)}")
     unknown = set(server.expect) - {record.id for record in outcome.records} - {ALL, LAUNCH}
     return found + [f"{server.name} {id}: no test of this requirement ran" for id in sorted(unknown)]
-
-
-def was_too_loaded(outcome: Outcome) -> bool:
-    """Whether some verdict is open only because the machine was too busy with other runs."""
-    return any(record.verdict is Verdict.INCONCLUSIVE and _TOO_LOADED in _said(record) for record in outcome.records)
 
 
 def _expectation(server: GalleryServer, record: Record) -> Expectation | None:

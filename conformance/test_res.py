@@ -4,7 +4,7 @@ import pytest
 
 from wnohang.requirement import verifies
 from wnohang.server import Server
-from wnohang.stimuli.company import all_go_on, present
+from wnohang.stimuli.company import all_go_on, all_stay, present
 from wnohang.stimuli.crowd import all_served
 from wnohang.stimuli.faults import REFUSALS, SHORTAGES, accept_fails, no_worker_can_be_made, no_worker_is_made
 from wnohang.stimuli.memory import grows_at_most
@@ -64,7 +64,7 @@ def test_a_fork_that_fails_costs_one_client(server: Server, refusal: str) -> Non
     """A fork that fails costs only the client it was for."""
     others = present(server)
     no_worker_is_made(server, "fork", REFUSALS[refusal])
-    all_go_on(server, others)
+    all_stay(server, others)
 
 
 @verifies("RES-2", form="stress")

@@ -40,3 +40,14 @@ def all_go_on(server: Server, others: list[Client]) -> Client:
     newcomer = server.connect()
     newcomer.exchange()
     return newcomer
+
+
+def all_stay(server: Server, others: list[Client]) -> None:
+    """As `all_go_on`, where fork is trapped: a newcomer is served while nobody leaves, and then the others are.
+
+    A child that ends just when the server forks would make the trapped fork fail with EINTR, if the handler of SIGCHLD
+    does not restart calls; no kernel does that by itself (`inject.families`).
+    """
+    server.connect().exchange()
+    for client in others:
+        client.finish()

@@ -12,6 +12,8 @@ from typing import Any
 Document = Mapping[str, Any]
 
 AGREES, IN_PART, CONTRADICTS, OPEN = "agrees", "in part", "contradicts", "not measured"
+# One round, or two, may be noise: the same two programs gave ratios of 1 and of 44 for the start of a worker.
+_ROUNDS = 3
 # Two figures that differ by less are called equal.
 _EQUAL = 1.1
 
@@ -93,18 +95,21 @@ _WEIGHTS = (
 
 def _heavier(pair: _Pair) -> tuple[str, str]:
     """A process costs more than a thread, in each of three currencies. Once it is there, an exchange is one more."""
-    parts, more, less = [], 0, 0
+    parts, more, less, fewest = [], 0, 0, _ROUNDS
     for measure, words in _WEIGHTS:
         found = pair.values(measure)
         if found is None:
             continue
         size, ratios = found
+        fewest = min(fewest, len(ratios))
         quarter, middle = len(ratios) // 4, ratios[len(ratios) // 2]
         more += ratios[quarter] > 1 and middle > _EQUAL
         less += ratios[-1 - quarter] < 1
-        parts.append(f"{words} {middle:.1f} times ({_clients(size)})")
+        parts.append(f"{words} {middle:.1f} [{ratios[0]:.1f}-{ratios[-1]:.1f}] times ({_clients(size)})")
     if not parts:
         return OPEN, "no figures"
+    if fewest < _ROUNDS:
+        return OPEN, f"{fewest} round{'' if fewest == 1 else 's'} cannot tell, {_ROUNDS} are needed: {', '.join(parts)}"
     verdict = AGREES if more == len(parts) else CONTRADICTS if less == len(parts) else IN_PART
     if (found := pair.values("cpu_exchange")) is not None:
         parts.append(f"each exchange after that {found[1][len(found[1]) // 2]:.1f} times ({_clients(found[0])})")

@@ -133,9 +133,10 @@ def handed_to(server: Server, clients: list[Client]) -> list[int]:
 
     They are its children, were there before the clients, and at least one of them serves one of these.
     """
-    population, listening = server.population(), server.listening()
-    idle = [pid for pid in server.living() if pid not in listening and pid not in server.born()]
-    workers = sorted(pid for pid in idle if population[pid].ppid == server.parent)
+    population, apart = server.population(), server.listening() | server.born()
+    parent = server.parent
+    children = [pid for pid, each in population.items() if each.ppid == parent and not each.zombie]
+    workers = sorted(set(children) - apart)
     if not any(server.holders(client) & set(workers) for client in clients):
         raise NotApplicable("whoever serves a client has accepted it, or was made for it: none is handed over")
     return workers[:_WORKERS]

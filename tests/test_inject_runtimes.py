@@ -72,6 +72,7 @@ def test_a_runtime_serves_under_a_trap_and_keeps_every_byte(trapped: Trapped, tm
     server = trapped(BUILDS[name](tmp_path))
     client = server.connect()
     client.exchange()
+    server.rest()
     seen = server.faults.seen()
     assert seen, "no thread of it was ever found asleep in a call"
     for call in ("receive", "send"):

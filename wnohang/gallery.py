@@ -31,7 +31,7 @@ ROLES = frozenset({"reference", "odd", "wrong", "seed"})
 VERDICTS = frozenset({"FAIL", "WARN", "INCONCLUSIVE", "ERROR"})
 
 _REQUIRED = {"name", "language", "model", "dialect", "command", "role", "lesson"}
-_OPTIONAL = {"file", "flags", "needs", "expect", "collateral", "mortal", "io", "declares"}
+_OPTIONAL = {"file", "flags", "needs", "expect", "collateral", "mortal", "io", "declares", "patience"}
 # -O1 -g: quick enough to serve, and a line number for every address when a worker is stepped.
 _C_FLAGS = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-pthread"]
 # The same number on all architectures but alpha: since Linux 5.1 new calls are numbered alike.
@@ -66,7 +66,8 @@ class GalleryServer:
     `io` is the mechanism, stated for every server that is right. `declares`: what it claims to be, by --server-model.
     `expect` holds, by requirement id, every verdict that is neither PASS nor NOT_APPLICABLE. `collateral`: requirements
     that the defect breaks in some runs only, or for which it leaves nothing to judge. `mortal`: it ends the server, so
-    that whatever is being tested at that moment may be blamed for it.
+    that whatever is being tested at that moment may be blamed for it. `patience`: seconds, for a server that takes its
+    time, where the matrix would have less of it.
     """
 
     name: str
@@ -84,6 +85,7 @@ class GalleryServer:
     mortal: bool = False
     io: str | None = None
     declares: str | None = None
+    patience: float | None = None
 
 
 def reference_folder() -> Path:
@@ -177,6 +179,7 @@ def _entry(manifest: Path, raw: Mapping[str, Any]) -> GalleryServer:
         mortal=raw.get("mortal", False),
         io=raw.get("io"),
         declares=raw.get("declares"),
+        patience=raw.get("patience"),
     )
 
 

@@ -58,11 +58,17 @@ def run(server: GalleryServer, *arguments: str) -> Outcome:
             f"--verdicts={path}",
             "--server-profile=ci",
             *([f"--server-model={server.declares}"] if server.declares else []),
-            *(["--server-patience=1"] if server.role in ("wrong", "seed") else []),
+            *_patience(server),
         ]
         exit_code = _forked_run([*options, *arguments], said)
         records = resultfile.records_of(resultfile.read(path)) if path.is_file() else []
         return Outcome(exit_code, records, said.read_text(errors="replace"))
+
+
+def _patience(server: GalleryServer) -> list[str]:
+    if server.patience is not None:
+        return [f"--server-patience={server.patience:g}"]
+    return ["--server-patience=1"] if server.role in ("wrong", "seed") else []
 
 
 def _forked_run(arguments: list[str], output: Path) -> int | None:

@@ -27,6 +27,7 @@ _TIME = {"select": 4, "pselect6": 4, "ppoll": 2, "epoll_pwait2": 3}
 _ON_DESCRIPTOR = frozenset((*FAMILIES["accept"], *FAMILIES["receive"], *FAMILIES["send"]))
 _TRANSFER = frozenset((*FAMILIES["receive"], *FAMILIES["send"]))
 _VECTOR = ("readv", "writev")
+_PLAIN_SENDS = ("sendto", "write")
 _MESSAGE = ("recvmsg", "sendmsg")
 _MSG_ZEROCOPY = 0x4000000
 # With these a call does not simply move the next bytes of the stream.
@@ -63,7 +64,7 @@ def moves_bytes(name: str) -> bool:
 def may_sleep(call: Call, name: str) -> bool:
     """Whether a signal can interrupt the call with EINTR: it may sleep, and for nothing but an event.
 
-    Never when it was asked not to wait: O_NONBLOCK, MSG_DONTWAIT, WNOHANG, a timeout of zero.
+    Never when it was asked not to wait: O_NONBLOCK, MSG_DONTWAIT, WNOHANG, a timeout of zero. Nor when nothing is to be sent.
     """
     arguments = call.arguments
     if name in _WAIT_OPTIONS:
@@ -75,9 +76,14 @@ def may_sleep(call: Call, name: str) -> bool:
     number = descriptor(call, name)
     if number is None:
         return False
-    if flags(call, name) & socket.MSG_DONTWAIT:
+    if flags(call, name) & socket.MSG_DONTWAIT or _sends_nothing(call, name):
         return False
     return not looker.is_nonblocking(call.thread, number)
+
+
+def _sends_nothing(call: Call, name: str) -> bool:
+    """Whether it is a plain send of no bytes, for which a stream needs no room."""
+    return name in _PLAIN_SENDS and not call.arguments[2]
 
 
 def flags(call: Call, name: str) -> int:

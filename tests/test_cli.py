@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from rich.console import Console, RenderableType
 from wnohang.commands import doctor, probes
 from wnohang.commands.board import Board
 from wnohang.commands.probes import Finding
+from wnohang.commands.run import BOOTSTRAP
 from wnohang.coverage import Verification, function_of, verifications
 from wnohang.report.record import Record, Verdict
 from wnohang.requirement import Level, catalogue
@@ -30,10 +32,16 @@ RIGHT = [sys.executable, str(CHECKOUT / "reference" / "python" / "thread.py"), "
 ITERATIVE = [sys.executable, str(CHECKOUT / "reference" / "python" / "iterative.py"), "{port}"]
 
 
+# Where ./selftest keeps it; or nowhere.
+BYTECODE = {name: value for name, value in os.environ.items() if name == "PYTHONPYCACHEPREFIX"} or {
+    "PYTHONDONTWRITEBYTECODE": "1"
+}
+
+
 def environment() -> dict[str, str]:
     """As in a user's shell; the kit is found whether it is installed or not."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON", "COLUMNS"))}
-    return {**clean, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**clean, "PYTHONPATH": str(CHECKOUT), **BYTECODE}
 
 
 def shown_by(line: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -181,6 +189,38 @@ def test_run_of_a_server_that_ends_at_once_shows_its_last_words(tmp_path: Path) 
     first, *rest = run.stderr.splitlines()
     assert first.startswith("wnohang: the server ended before it listened")
     assert any("no licence" in line for line in rest)
+
+
+def interrupted_before_it_began() -> None:
+    """In the child: Ctrl-C is there already. What is blocked and pending stays so in another program (execve(2))."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interruption_while_all_is_imported_leaves_an_incomplete_result_file(tmp_path: Path) -> None:
+    """No traceback, and exit code 2, as when it comes later."""
+    verdicts = tmp_path / "verdicts.json"
+    folder, ini = CHECKOUT / "conformance", CHECKOUT / "wnohang" / "run.ini"
+    arguments = [str(folder), f"--rootdir={folder}", f"--confcutdir={folder}", "-c", str(ini), "-p", "wnohang.plugin"]
+    arguments += [f"--server={shlex.join(RIGHT)}", f"--verdicts={verdicts}"]
+    read, write = os.pipe()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", BOOTSTRAP, json.dumps(sys.path), str(write), *arguments],
+            cwd=tmp_path,
+            env=environment(),
+            pass_fds=[write],
+            preexec_fn=interrupted_before_it_began,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(read)
+        os.close(write)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert json.loads(verdicts.read_text())["complete"] is False
 
 
 def in_a_terminal(folder: Path, *arguments: str) -> tuple[int, str]:

@@ -64,7 +64,10 @@ class Messenger:
 
 
 def judge(descriptor: int, arguments: Sequence[str]) -> int:
-    """Run pytest in this process and tell the pipe `descriptor` about it; pytest's exit code."""
+    """Run pytest in this process and tell the pipe `descriptor` about it; pytest's exit code.
+
+    May be called with SIGINT blocked: the plugin lets it through once there is a result file.
+    """
     os.set_inheritable(descriptor, False)  # a server under test must not be able to write verdicts
     kernel.die_with_parent(signal.SIGTERM)
     with open(descriptor, "w", encoding="utf-8") as pipe:

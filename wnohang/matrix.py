@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shlex
@@ -94,6 +95,7 @@ def _pytest(arguments: list[str], output: str) -> None:
     """In the forked process: all output to a file, nothing of an outer pytest in the environment."""
     import pytest
 
+    gc.freeze()  # what is imported lives to the end: it need not be searched for garbage again and again
     die_with_parent(signal.SIGKILL)  # the process it was forked off ends with the one that asked for the run
     target = os.open(output, os.O_WRONLY | os.O_CREAT, 0o600)
     for standard in (1, 2):

@@ -8,6 +8,7 @@ controller collects the records into lines, the result file and the score.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -88,6 +89,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     collector = config.stash[COLLECTOR] = Collector(config, judging)
     config.pluginmanager.register(_Listener(collector), "wnohang-listener")
     collector.open()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # `wnohang run` holds it back until now
     try:
         judging.detect_all()
     except (LaunchError, ContainmentError, Inconclusive) as failure:

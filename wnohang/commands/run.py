@@ -46,6 +46,7 @@ _PASSED_ON = (
     ("--dialect", "--server-dialect", "NAME", "what one exchange is: echo, line, upper, counter or a TOML file"),
     ("--model", "--server-model", "NAME", "how the server claims to work, for instance fork, poll or prefork+epoll"),
     ("--clients", "--server-clients", "N", "how many clients at once it must serve"),
+    ("--stdin", "--server-stdin", "TEXT", 'what it reads from standard input, for instance "{port}\\n"'),
     ("--cwd", "--server-cwd", "FOLDER", "where to start it"),
     ("--time-scale", "--server-time-scale", "X", "multiply every time limit"),
     ("--waive", "--server-waive", "FILE", "requirements that may fail: a line each, ID and reason"),
@@ -151,7 +152,9 @@ def _as_shell_line(command: Sequence[str]) -> str:
 
 # --- the run, in a process of its own -----------------------------------------------------------------------------
 
-_BOOTSTRAP = (
+# Ctrl-C waits until there is a result file to say that the run was cut short: pytest_sessionstart in wnohang/plugin.py.
+BOOTSTRAP = (
+    "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}); "
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from wnohang.live import judge; sys.exit(judge(int(sys.argv[2]), sys.argv[3:]))"
 )
@@ -163,7 +166,7 @@ def _judging(arguments: Sequence[str], output: IO[str]) -> Iterator[tuple[subpro
     read_end, write_end = os.pipe()
     with open(read_end, "rb", buffering=0) as events:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOTSTRAP, json.dumps(sys.path), str(write_end), *arguments],
+            [sys.executable, "-P", "-c", BOOTSTRAP, json.dumps(sys.path), str(write_end), *arguments],
             pass_fds=[write_end],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -64,7 +64,8 @@ def moves_bytes(name: str) -> bool:
 def may_sleep(call: Call, name: str) -> bool:
     """Whether a signal can interrupt the call with EINTR: it may sleep, and for nothing but an event.
 
-    Never when it was asked not to wait: O_NONBLOCK, MSG_DONTWAIT, WNOHANG, a timeout of zero. Nor when nothing is to be sent.
+    Never when it was asked not to wait: O_NONBLOCK, MSG_DONTWAIT, WNOHANG, a timeout of zero. Nor when
+    nothing is to be sent.
     """
     arguments = call.arguments
     if name in _WAIT_OPTIONS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,10 @@ from wnohang.verdict import Times
 # No deadline for an example: what it takes on a busy machine says nothing about the code.
 hypothesis.settings.register_profile("selftest", parent=hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("selftest")
+
+# A shell lets its background commands ignore Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Who fails one of these burns the processors in every test that a client leaves: minutes.
 _BURNING = frozenset({"RES-4", "THRD-4"})

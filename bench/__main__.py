@@ -6,6 +6,7 @@ import sys
 PROGRAMS = {
     "suite": "how long whole runs take, against the goals, and where the time goes",
     "soak": "whether many runs in a row say the same, idle and busy",
+    "manifest": "whether every right server gets what is stated of it, every time",
     "detection": "how surely each wrong server is rejected",
     "observe": "what one look at the kernel's tables costs",
     "contain": "what a cell costs to make and to empty",

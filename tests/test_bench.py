@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import detection, inject, load, runs, soak, suite
+from bench import detection, inject, load, manifest, runs, soak, suite
 from bench.detection import Case
 from bench.soak import Entry
 from bench.suite import Measured
@@ -97,6 +97,30 @@ def test_soak_tells_changed_verdicts_from_excused_ones() -> None:
     assert soak.compare(first, now, under_load=True) == (changed, unsure)
     assert soak.compare(first, now, under_load=False) == (changed | unsure, {})
     assert soak.compare(first, dict(first), under_load=False) == ({}, {})
+
+
+def test_runs_against_the_manifest_are_counted_and_go_on_where_they_were_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was cut short is made again; a difference in one run is seen in the sum."""
+    judged: list[int] = []
+
+    def judge(server: gallery.GalleryServer, run: int) -> manifest.Entry:
+        judged.append(run)
+        return manifest.Entry(server.name, run, 1.0, {"PASS": 3}, ["A-1: FAIL is an accusation"] if run == 3 else [])
+
+    log = tmp_path / "log.jsonl"
+    log.write_text(
+        '{"server": "base/fork", "run": 1, "seconds": 1.0, "verdicts": {}, "differences": []}\n{"server": "b'
+    )
+    monkeypatch.setattr(manifest, "judge", judge)
+    server = gallery.gallery()["base/fork"]
+    manifest.repeat([server], 3, 2, log)
+    assert sorted(judged) == [2, 3]
+    assert sorted(entry.run for entry in manifest.read(log)) == [1, 2, 3]
+    summary = manifest.summary(manifest.read(log))
+    assert "2/3" in summary
+    assert "1 x A-1: FAIL is an accusation" in summary
 
 
 def test_being_unsure_from_the_beginning_is_a_difference_when_idle() -> None:

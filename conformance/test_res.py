@@ -10,7 +10,7 @@ from wnohang.stimuli.faults import REFUSALS, SHORTAGES, accept_fails, no_worker_
 from wnohang.stimuli.memory import grows_at_most
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.quiet import is_quiet, is_terse
-from wnohang.stimuli.shortage import exhaust, exhaust_each, handed_to, no_descriptors
+from wnohang.stimuli.shortage import exhaust, exhaust_each, handed_to, no_descriptors, served_or_turned_away
 
 
 @verifies("RES-1", form="stress")
@@ -34,7 +34,7 @@ def test_the_shortage_is_over_when_clients_leave(server: Server) -> None:
             client.close()
         if is_theirs:  # their leaving alone makes room
             shortage.wait_for_room()
-            server.connect().exchange_and_leave()
+            served_or_turned_away(server)
     server.connect().exchange()
 
 

@@ -226,9 +226,10 @@ def test_a_server_that_has_the_name_of_a_dialect_is_judged(tmp_path: Path, monke
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_server_that_splices_through_a_pipe_is_not_accused() -> None:
+@pytest.mark.parametrize("turns", ["", "uneven"])
+def test_a_server_that_splices_through_a_pipe_is_not_accused(turns: str) -> None:
     """Its sessions hold three descriptors each (RES-1), and send by a call of their own (CONC-4)."""
     server = Path(__file__).with_name("hostile") / "splicing.py"
-    done = matrix.whole_run(f"--server={sys.executable} {server} {{port}}", "--requirement=CONC-4,RES-1,RES-6")
+    done = matrix.whole_run(f"--server={sys.executable} {server} {{port}} {turns}", "--requirement=CONC-4,RES-1,RES-6")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "score: 2/2 MUSTs that apply; 1/1 SHOULDs" in done.stdout, done.stdout

@@ -426,6 +426,10 @@ class Client:
         self._fill(self._budget(self.server.times.quiet))
         return self._ended is not None
 
+    def was_turned_away(self) -> bool:
+        """Whether the server has closed without a byte of an answer."""
+        return not self._received and self.wait_end(within=0.001) is not None and not self.was_answered
+
     def wait_end(self, within: float | None = None) -> str | None:
         """Read away what still comes until the server closes: "FIN", "RST", or None when patience ends first."""
         budget = self._budget(within)

@@ -1,4 +1,8 @@
-"""A right echo server whose sessions hold a pipe each, through which the kernel moves the bytes: splicing.py PORT."""
+"""A right echo server whose sessions hold a pipe each, through which the kernel moves the bytes.
+
+splicing.py PORT [uneven]. Uneven: the first session has its pipe before the next accept reserves a descriptor, and each
+later one after that.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,14 @@ import sys
 import threading
 import time
 
+A_WHILE = 0.02  # seconds in which another thread gets its turn, on most machines
 SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-def serve(connection: socket.socket) -> None:
+def serve(connection: socket.socket, wait: bool) -> None:
     """Three descriptors a client; without a pipe there is no session."""
     with connection:
+        time.sleep(A_WHILE if wait else 0)
         try:
             into, out_of = os.pipe()[::-1]
         except OSError:
@@ -33,6 +39,7 @@ def serve(connection: socket.socket) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    uneven, sessions = "uneven" in sys.argv, 0
     with socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=128) as listener:
         while True:
             try:
@@ -42,9 +49,12 @@ def main() -> None:
                     time.sleep(0.1)
                 continue
             try:
-                threading.Thread(target=serve, args=[connection], daemon=True).start()
+                threading.Thread(target=serve, args=[connection, uneven and sessions > 0], daemon=True).start()
             except RuntimeError:
                 connection.close()
+            sessions += 1
+            if uneven and sessions == 1:
+                time.sleep(A_WHILE)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,23 @@ def exhaust(server: Server) -> list[Client]:
     raise Inconclusive("the server went on accepting although it may open no descriptor")
 
 
+def served_or_turned_away(server: Server) -> None:
+    """A newcomer under the limit, when there is room for one descriptor: served, or closed without a byte.
+
+    A session may take more than one (a pipe), and the next accept reserves one before it has them. What a server must
+    not do is leave the newcomer waiting, or end.
+    """
+    client = server.connect()
+    try:
+        client.exchange_and_leave()
+    except Violation:
+        if not client.was_turned_away():
+            raise
+        server.saw("kernel", f"{client.name} is turned away: there is room for one descriptor, and it may need more")
+        client.close()
+        server.confirm_survival()
+
+
 def handed_to(server: Server, clients: list[Client]) -> list[int]:
     """The workers of a server whose listening process accepts, and hands the clients over; NotApplicable elsewhere.
 
@@ -162,7 +179,7 @@ def _is_left_alone(server: Server, client: Client) -> bool:
     stuck: Budget | None = None
     while budget.left() > 0:
         if client.has_input():
-            return client.wait_end(within=0.001) is not None and not client.was_answered
+            return client.was_turned_away()
         if server.waiting():
             stuck = stuck or Budget(_STUCK * server.times.scale, server.starvation)
             if _has_passed(stuck):

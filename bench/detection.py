@@ -1,6 +1,6 @@
 """How surely a defect is found: each wrong server judged many times by the requirements that must reject it.
 
-    python -m bench.detection [--runs 50] [--mutants name,...] [--busy] [--jobs 6]
+    python -m bench.detection [--runs 50] [--mutants name,...] [--own] [--busy] [--jobs 6]
 
 A run counts as caught when its verdict is FAIL and the report holds the message that the manifest states. Each run has
 a detection of its own and fresh servers; see bench/repeating.py for what the runs of one requirement share.
@@ -79,6 +79,21 @@ def cases(servers: Iterable[GalleryServer]) -> list[Case]:
         for id, expected in server.expect.items()
         if id not in _WHOLESALE and expected.verdict == Verdict.FAIL
     ]
+
+
+def own(todo: Iterable[Case]) -> list[Case]:
+    """Of each server the case that it was made for: the first of the chapter that its name begins with, else its first."""
+    found: dict[str, Case] = {}
+    for case in todo:
+        known = found.setdefault(case.server.name, case)
+        if _is_of_its_chapter(case) and not _is_of_its_chapter(known):
+            found[case.server.name] = case
+    return list(found.values())
+
+
+def _is_of_its_chapter(case: Case) -> bool:
+    chapter, name = case.requirement.partition("-")[0].lower(), case.server.name.rpartition("/")[2]
+    return name.startswith(f"{chapter}-")
 
 
 def measure(case: Case, runs: int, stop: threading.Event | None = None) -> Outcome:
@@ -197,12 +212,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=50, help="of each mutant and requirement (default 50)")
     parser.add_argument("--mutants", help="names of the gallery (default: all wrong ones)")
     parser.add_argument("--requirement", help="ID[,ID]: these requirements alone")
+    parser.add_argument("--own", action="store_true", help="of each mutant only the requirement it was made for")
     parser.add_argument("--jobs", type=int, help="so many at once (default 6; with --busy 2)")
     parser.add_argument("--busy", action="store_true", help="with all processors kept busy by others")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all figures there")
     options = parser.parse_args(arguments)
     let_signals_interrupt()
     todo, wholesale = selected(options.mutants, options.requirement)
+    todo = own(todo) if options.own else todo
     here = machine()
     outcomes: list[Outcome] = []
     stopped = True

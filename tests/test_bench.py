@@ -180,6 +180,15 @@ def test_soak_keeps_the_evidence_of_an_accusation(tmp_path: Path) -> None:
 # --- detection ----------------------------------------------------------------------------------------------------
 
 
+def test_a_mutant_is_made_for_the_chapter_that_its_name_begins_with() -> None:
+    known = gallery.gallery()
+    chosen = detection.own(detection.cases([known["mutant/peer-lingers"], known["seed/iterating"]]))
+    first = next(iter(known["seed/iterating"].expect))
+    assert [case.server.name for case in chosen] == ["mutant/peer-lingers", "seed/iterating"]
+    assert chosen[0].requirement.startswith("PEER-")
+    assert chosen[1].requirement == first
+
+
 @pytest.mark.usefixtures("signals")
 def test_a_wrong_server_is_caught_in_every_round(capsys: pytest.CaptureFixture[str]) -> None:
     compiled("mutant/reap-one-wait")

@@ -82,7 +82,7 @@ def cases(servers: Iterable[GalleryServer]) -> list[Case]:
 
 
 def own(todo: Iterable[Case]) -> list[Case]:
-    """Of each server the case that it was made for: the first of the chapter that its name begins with, else its first."""
+    """Of each server the case it was made for: the first of the chapter that its name begins with, or its first."""
     found: dict[str, Case] = {}
     for case in todo:
         known = found.setdefault(case.server.name, case)

@@ -273,7 +273,10 @@ def test_it_has_no_placeholder(nursery: Nursery) -> None:
 
 
 def test_it_forgets_htons(nursery: Nursery) -> None:
-    said = failure(nursery, target("swapped", "{port}"))
+    for _ in range(5):
+        said = failure(nursery, target("swapped", "{port}"))
+        if "Address already in use" not in said:  # the other port, which the kit has not chosen, may be somebody's
+            break
     assert "the two bytes are swapped: htons() is missing" in said
 
 

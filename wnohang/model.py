@@ -14,7 +14,7 @@ from typing import Any
 from wnohang.client import Client
 from wnohang.contain import LaunchError
 from wnohang.mechanism import MULTIPLEXING, Mechanism, Waiting, look, settle
-from wnohang.observe import Unobservable, switches, threads
+from wnohang.observe import Unobservable, runtime, switches, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.verdict import Budget, Violation
@@ -255,6 +255,10 @@ def _classify(
             Model.PREFORK,
             [f"{len(base)} processes were there before the first client; {_pids(holding)} serve clients A and B"],
         )
+    if runtime(server.parent) == "go":  # its threads come and go as the runtime likes
+        return Detection(
+            Model.EVENT_LOOP, ["one process serves two clients at once; Go's runtime waits for both, in goroutines"]
+        )
     if census.threads_came():
         return _thread_or_pool(server, first, second)
     return _pool_or_loop(server, first, second)
@@ -281,11 +285,14 @@ def _pool_or_loop(server: Server, first: Client, second: Client) -> Detection:
     """No process and no thread came. Does one thread serve both clients, or each its own?"""
     if len(_all_threads(server)) == 1:
         return Detection(Model.EVENT_LOOP, ["one process with one thread serves two clients at once"])
-    busy = [_busy_threads(server, client) for client in (first, second)]
-    if busy[0] & busy[1] or not (busy[0] and busy[1]):
+    looks = [(_busy_threads(server, first), _busy_threads(server, second)) for _ in range(2)]
+    # Of a pool the same thread serves a client each time. What is seen once may be a runtime's whim.
+    busy = [set.intersection(*each) for each in zip(*looks, strict=True)]
+    ever = [set.union(*each) for each in zip(*looks, strict=True)]
+    if ever[0] & ever[1] or not (busy[0] and busy[1]):
         return Detection(
             Model.EVENT_LOOP,
-            [f"{_threads(busy[0] & busy[1] or busy[0] | busy[1])} both clients, by the context switches"],
+            [f"{_threads(ever[0] & ever[1] or ever[0] | ever[1])} both clients, by the context switches"],
         )
     return Detection(
         Model.THREAD_POOL,

@@ -13,19 +13,16 @@ WRONG = [each for each in SERVERS.values() if each.role in ("wrong", "seed")]
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", SERVERS)
-def test_every_verdict_is_the_expected_one(name: str, request: pytest.FixtureRequest) -> None:
+def test_every_verdict_is_the_expected_one(name: str) -> None:
     """Each server fails what it should, with the expected message, and nothing that it should not.
 
-    Six runs go on at once, on as few processors as there are. What differs gets a second run, and has to differ again;
-    but every first one is listed at the end (tests/conftest.py): how often that is, `bench.detection` and `bench.soak`
-    measure.
+    Six runs go on at once, on as few processors as there are. ./selftest gives what fails a second run, and lists that
+    at its end (tests/conftest.py): how often it happens, `bench.detection`, `bench.manifest` and `bench.soak` measure.
     """
     server = SERVERS[name]
     if reason := gallery.missing(server):
         pytest.skip(f"NOT APPLICABLE: {reason}")
-    if first := matrix.differences(server, matrix.run(server)):
-        request.node.user_properties.append((matrix.SECOND_RUN, "\n".join(first)))
-        assert matrix.differences(server, matrix.run(server)) == []
+    assert matrix.differences(server, matrix.run(server)) == []
 
 
 @pytest.mark.parametrize("id", sorted(coverage.tested()))

@@ -24,8 +24,6 @@ from wnohang.requirement import Level
 _FINE = (Verdict.PASS, Verdict.NOT_APPLICABLE)
 # Whole runs: a server that fails much waits for patience often. Seconds.
 _RUN_WITHIN = 500
-# The name under which a test tells of a server that it had to judge twice.
-SECOND_RUN = "second run"
 ALL, LAUNCH = "*", "launch"
 _DIED = "the server had ended"
 
@@ -78,7 +76,7 @@ def _forked_run(arguments: list[str], output: Path) -> int | None:
     The process is forked off one that has imported everything already: a second of computing less for each run.
     """
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(_imported_once())
+    forks.set_forkserver_preload(["hypothesis", "pytest", "wnohang.plugin"])
     # What is imported already cannot be rewritten, which pytest warns of; none of it holds assertions of tests.
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     child = forks.Process(target=_pytest, args=([*arguments, *quiet], str(output)))
@@ -89,14 +87,6 @@ def _forked_run(arguments: list[str], output: Path) -> int | None:
         child.join()
         return None
     return child.exitcode
-
-
-def _imported_once() -> list[str]:
-    """What every run needs; a module that is not installed is passed over."""
-    stimuli = Path(__file__).with_name("stimuli")
-    ours = [f"wnohang.stimuli.{each.stem}" for each in stimuli.glob("*.py") if each.stem != "__init__"]
-    plugins = ["_hypothesis_pytestplugin", "_pytest.junitxml", "pytest_timeout", "xdist.plugin"]
-    return ["hypothesis", "pytest", "wnohang.plugin", "wnohang.conversation", *plugins, *sorted(ours)]
 
 
 def _pytest(arguments: list[str], output: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from wnohang.client import Client
 from wnohang.compare import load
 from wnohang.inject import Fault
+from wnohang.limits import lowered
 from wnohang.observe import cpu, descriptor_count, lowest_free_descriptor
 from wnohang.server import Server
 from wnohang.verdict import Budget, Violation
@@ -71,18 +72,9 @@ def _family(server: Server) -> int:
 @contextlib.contextmanager
 def _narrowed(server: Server) -> Iterator[None]:
     """Children inherit the limit. At the end it is lifted."""
-    old: dict[int, tuple[int, int]] = {}
-    for pid in server.living():
-        with contextlib.suppress(ProcessLookupError):
-            soft, hard = old[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            fewer = min(soft, (descriptor_count(pid) or 0) + ROOM)
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (fewer, hard))
-    try:
+    least = {pid: (descriptor_count(pid) or 0) + ROOM for pid in server.living()}
+    with lowered(least, resource.RLIMIT_NOFILE, lambda pid, soft: min(soft, least[pid])):
         yield
-    finally:
-        for pid, limits in old.items():
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
 
 def _share_of_a_processor(server: Server) -> float:

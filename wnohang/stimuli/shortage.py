@@ -11,6 +11,7 @@ import resource
 from collections.abc import Iterable, Iterator
 
 from wnohang.client import Client
+from wnohang.limits import lowered
 from wnohang.observe import descriptors, lowest_free_descriptor, threads
 from wnohang.server import Server
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, at_least
@@ -70,21 +71,15 @@ def no_descriptors(server: Server, chosen: Iterable[int] | None = None) -> Itera
     at the end.
     """
     shortage = Shortage(server)
-    old: dict[int, tuple[int, int]] = {}
     server.rest()  # a parent that is about to close a descriptor would have that one to spare
-    for pid in server.listening() if chosen is None else chosen:
-        with contextlib.suppress(ProcessLookupError):
-            free = lowest_free_descriptor(pid)
-            old[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, old[pid][1]))
-            shortage.limits[pid] = free
-            server.timeline.add("kit", f"process {pid} may have no descriptor from {free} on")
+    pids = server.listening() if chosen is None else chosen
     try:
-        yield shortage
+        with lowered(pids, resource.RLIMIT_NOFILE, lambda pid, _: lowest_free_descriptor(pid)) as limits:
+            for pid, limit in limits.items():
+                server.timeline.add("kit", f"process {pid} may have no descriptor from {limit} on")
+            shortage.limits = limits
+            yield shortage
     finally:
-        for pid, limits in old.items():
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         server.timeline.add("kit", "the old limit on descriptors is back")
 
 
@@ -97,18 +92,11 @@ def no_processes(server: Server) -> Iterator[None]:
     if os.geteuid() == 0:
         raise NotApplicable("root is exempt from the limit on processes: judge as an ordinary user")
     server.rest()
-    old: dict[int, tuple[int, int]] = {}
-    for pid in server.living():
-        with contextlib.suppress(ProcessLookupError):
-            old[pid] = resource.prlimit(pid, resource.RLIMIT_NPROC)
-            resource.prlimit(pid, resource.RLIMIT_NPROC, (0, old[pid][1]))
-    server.timeline.add("kit", "no process of the server may make another one, or a thread")
     try:
-        yield
+        with lowered(server.living(), resource.RLIMIT_NPROC, lambda *_: 0):
+            server.timeline.add("kit", "no process of the server may make another one, or a thread")
+            yield
     finally:
-        for pid, limits in old.items():
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_NPROC, limits)
         server.timeline.add("kit", "the old limit on processes is back")
 
 

@@ -82,6 +82,7 @@ def test_a_name_that_could_be_several_is_refused_with_all_of_them() -> None:
         ([], "two servers at least"),
         (["fork", "c/fork"], "'c/fork' is there twice"),
         (["fork", "--server", "c/fork=./x {port}"], "'c/fork' is there twice"),
+        (["fork", "c/counter-fork-mutex"], "c/fork speaks echo, and c/counter-fork-mutex counter: compare servers of"),
         (["fork", "--server", "./mine {port}"], "has no name"),
         (["fork", "--server", "mine="], "the command is empty"),
         (["fork", "--server", "mine=./mine {prot}"], "unknown placeholder {prot}"),

@@ -102,7 +102,19 @@ def contestants(
         _check_dialect(each)
     if len(found) < 2:
         raise UsageError("a comparison needs two servers at least; type: wnohang compare fork thread")
+    _check_same_exchange(found)
     return found
+
+
+def _check_same_exchange(all_of_them: Sequence[Contestant]) -> None:
+    """An echo and a count are not the same work; all that return what was sent are compared with each other."""
+    spoken = [dialect(each.target.dialect) for each in all_of_them]
+    for each, other in zip(all_of_them, spoken, strict=True):
+        if other.name != spoken[0].name and not (other.echoes and spoken[0].echoes):
+            raise UsageError(
+                f"{all_of_them[0].name} speaks {spoken[0].name}, and {each.name} {other.name}: compare servers of one "
+                "dialect (--dialect says what your own speak)"
+            )
 
 
 def _check_dialect(one: Contestant) -> None:

@@ -131,5 +131,6 @@ def short_counts(client: Client, call: str) -> Iterator[None]:
     fault = server.faults.short(call, times=_PIECES, inode=end.inode)
     yield
     if not fault.fired:
-        raise NotApplicable(f"no {call} on {client.name}'s connection could be cut short: {server.faults.trouble()}")
+        why = server.faults.trouble() or f"it never came to a {call} that moves two bytes or more"
+        raise NotApplicable(f"no {call} on {client.name}'s connection could be cut short: {why}")
     server.saw("kit", f"has cut {fault.fired} calls short: {fault.history[0]}, and so on")

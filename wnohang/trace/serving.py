@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from wnohang.observe import blocked_in, runnable, switches
-from wnohang.trace.calls import LOCK
+from wnohang.observe import current_call, descriptors, runnable, switches
+from wnohang.trace.calls import LOCK, RECEIVE
 from wnohang.verdict import Budget, Inconclusive
 
 _SETTLES = (
@@ -43,7 +43,15 @@ def waits_for_lock(pid: int, tid: int) -> bool:
 
     A sweep that takes a slow worker for a blocked one goes on without it, and sees nothing.
     """
-    return blocked_in(pid, tid) in LOCK
+    call = current_call(pid, tid)
+    if call is None or call.name in LOCK:
+        return call is not None
+    # A token in a pipe, or the count of an eventfd, is a lock too.
+    return call.name in RECEIVE and _passes_tokens(descriptors(pid), call.arguments[0])
+
+
+def _passes_tokens(known: Mapping[int, str] | None, descriptor: int) -> bool:
+    return (known or {}).get(descriptor, "").startswith(("pipe:", "anon_inode:[eventfd"))
 
 
 def _switches(pids: list[int]) -> dict[tuple[int, int], int]:

@@ -1,8 +1,8 @@
 /*
  * A counter for all clients: a child per client, and a record lock on a file that has no name.
  *
- * UNP vol. 2, 9; fcntl(2), "Advisory record locking". The kernel takes the lock away from a process that ends, however it
- * ends: whoever dies inside leaves it to the next, without a robust mutex. Not for threads: it belongs to the process.
+ * UNP vol. 2, 9; fcntl(2), "Advisory record locking". The kernel takes the lock away from a process that ends, however
+ * it ends: whoever dies inside leaves it to the next, without a robust mutex. Not for threads: the process owns it.
  */
 #include "../c/counter_fork.h"
 

@@ -72,6 +72,7 @@ def pytest_line(server: GalleryServer, *arguments: str) -> list[str]:
         f"--server={shlex.join(gallery.command(server))}",
         f"--server-name={server.name}",
         f"--server-dialect={server.dialect}",
+        *([f"--server-model={server.declares}"] if server.declares else []),
         *arguments,
     ]
 

@@ -382,10 +382,13 @@ def test_servers_end_with_the_kit(mark: str, namespaces: str, number: signal.Sig
     command = [sys.executable, str(HOSTILE / "kit.py"), namespaces, "daemon", "stubborn", "hydra", "leaderless"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as kit:
         assert kit.stdout is not None
-        assert kit.stdout.readline() == b"ready 4\n"
-        assert len(marked(mark)) > 4
-        os.killpg(kit.pid, number)
-        kit.communicate(timeout=WITHIN)  # which ends when nobody holds its output any more
+        try:
+            assert kit.stdout.readline() == b"ready 4\n"
+            assert len(marked(mark)) > 4
+            os.killpg(kit.pid, number)
+            kit.communicate(timeout=WITHIN)  # which ends when nobody holds its output any more
+        finally:
+            kit.kill()
         assert kit.returncode == -number
     until(lambda: not marked(mark), "nothing survives the kit")
 

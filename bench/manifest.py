@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.runs import chosen, let_signals_interrupt, machine
+from bench.runs import chosen, let_signals_interrupt, machine, whole_lines
 from wnohang import gallery, matrix
 from wnohang.gallery import GalleryServer
 
@@ -55,13 +55,8 @@ def judge(server: GalleryServer, run: int) -> Entry:
 
 
 def read(log: Path) -> list[Entry]:
-    """The runs that a log holds; a line that was cut short is taken out, for its run does not count."""
-    if not log.exists():
-        return []
-    whole, newline, rest = log.read_text(encoding="utf-8").rpartition("\n")
-    if rest:
-        log.write_text(whole + newline, encoding="utf-8")
-    return [Entry(**json.loads(line)) for line in whole.splitlines()]
+    """The runs that a log holds."""
+    return [Entry(**json.loads(line)) for line in whole_lines(log)]
 
 
 def summary(entries: Iterable[Entry]) -> str:

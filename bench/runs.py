@@ -65,6 +65,16 @@ def chosen(names: str | None, default: Sequence[str]) -> list[GalleryServer]:
     return [known[name] for name in dict.fromkeys(wanted)]
 
 
+def whole_lines(log: Path) -> list[str]:
+    """The lines of a log, if there is one; an end that was cut short is taken out, for its run does not count."""
+    if not log.exists():
+        return []
+    whole, newline, rest = log.read_text(encoding="utf-8").rpartition("\n")
+    if rest:
+        log.write_text(whole + newline, encoding="utf-8")
+    return whole.splitlines()
+
+
 def pytest_line(server: GalleryServer, *arguments: str) -> list[str]:
     """The command that judges a server; compiles it when needed, so that no run's time holds a compiler's."""
     return [

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.load import busy
-from bench.runs import REFERENCES, RUN_WITHIN, Run, chosen, judge, let_signals_interrupt, machine
+from bench.runs import REFERENCES, RUN_WITHIN, Run, chosen, judge, let_signals_interrupt, machine, whole_lines
 from wnohang.gallery import GalleryServer
 from wnohang.report.record import Verdict
 from wnohang.report.text import failure, tally
@@ -79,11 +79,7 @@ class Log:
         """Go on with what is there; SystemExit if that was measured with another number of workers."""
         self.path = path
         self.folder = path.with_name(f"{path.stem}-differences")
-        self.entries: list[Entry] = []
-        if path.exists():
-            whole, newline, _ = path.read_text(encoding="utf-8").rpartition("\n")
-            path.write_text(whole + newline, encoding="utf-8")  # a line that was cut short is a run that does not count
-            self.entries = [Entry(**json.loads(line)) for line in whole.splitlines()]
+        self.entries = [Entry(**json.loads(line)) for line in whole_lines(path)]
         if any(entry.workers != workers for entry in self.entries):
             raise SystemExit(f"{path} holds runs with another number of workers: use another --log")
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -456,11 +456,10 @@ class Server(Witness):
         chosen = None if pids is None else list(pids)
 
         def still_running() -> int:
-            population = self.population()
             running = [pid for pid in (self.living() if chosen is None else chosen) if not _is_stopped(pid)]
             for pid in running:
                 # Who has made a child by vfork cannot be stopped before the child has called exec: let it go on.
-                awaited = _held_children(pid, population) if pid in held else []
+                awaited = self._held_children(pid) if pid in held else []
                 held.add(pid)
                 for each, signum in ((pid, signal.SIGSTOP), *((child, signal.SIGCONT) for child in awaited)):
                     with contextlib.suppress(ProcessLookupError):
@@ -476,6 +475,13 @@ class Server(Witness):
             for pid in held:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+
+    def _held_children(self, pid: int) -> list[int]:
+        """The stopped children of a process that waits where no signal reaches it: state D, as in vfork(2)."""
+        found = process(pid)
+        if found is None or found.state != "D":
+            return []
+        return [each.pid for each in self.population().values() if each.ppid == pid and each.stopped]
 
     @contextlib.contextmanager
     def suspended(self) -> Iterator[None]:
@@ -544,13 +550,6 @@ class Server(Witness):
                 break
             budget.pause()
         return ""
-
-
-def _held_children(pid: int, population: Mapping[int, Process]) -> list[int]:
-    """The stopped children of a process that waits where no signal reaches it: state D, as in vfork(2)."""
-    if pid not in population or population[pid].state != "D":
-        return []
-    return [each.pid for each in population.values() if each.ppid == pid and each.stopped]
 
 
 def _is_stopped(pid: int) -> bool:

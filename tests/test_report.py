@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from wnohang.report import pages, resultfile, text
 from wnohang.report.record import WORST_FIRST, Event, Record, Verdict, merge, merge_all
-from wnohang.report.resultfile import InvalidResult, ResultFile
+from wnohang.report.resultfile import InvalidResult
 from wnohang.report.score import Points, score, score_by_server
 from wnohang.requirement import Level, catalogue
 
@@ -260,17 +260,15 @@ def test_a_wrong_document_is_refused_without_jsonschema_too(monkeypatch: pytest.
         resultfile.validate({key: value for key, value in sample().items() if key != "score"})
 
 
-def test_the_file_is_incomplete_until_the_end(tmp_path: Path) -> None:
-    file = ResultFile(tmp_path / "out" / "verdicts.json", SERVER, MACHINE)
-    seen = []
-    file.start()
-    seen.append(resultfile.read(file.path))
-    file.add(full())
-    seen.append(resultfile.read(file.path))
-    file.finish()
-    seen.append(resultfile.read(file.path))
-    assert [(one["complete"], len(one["requirements"])) for one in seen] == [(False, 0), (False, 1), (True, 1)]
-    assert [path.name for path in file.path.parent.iterdir()] == ["verdicts.json"]
+def test_a_file_that_is_soon_replaced_says_the_same_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "verdicts.json"
+    resultfile.write(path, sample(), indented=False)
+    assert path.read_text().count("\n") == 1
+    assert resultfile.read(path) == json.loads(json.dumps(sample()))
+    resultfile.write(path, sample())
+    assert path.read_text().count("\n") > 50
+    assert resultfile.read(path) == json.loads(json.dumps(sample()))
+    assert [each.name for each in path.parent.iterdir()] == ["verdicts.json"]
 
 
 def test_a_write_that_fails_leaves_the_old_document(tmp_path: Path) -> None:

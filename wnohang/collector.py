@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ class Collector:
     def __init__(self, config: pytest.Config, session: Session) -> None:
         self._config = config
         self._session = session
-        self._records: dict[tuple[str, str], list[Record]] = {}
+        self._records: dict[tuple[str, str], Record] = {}
         self._begun = time.monotonic()
         self._planned: list[tuple[str, str]] = []
         self.cut_short = False  # by Ctrl-C, or by an error of pytest's own
@@ -55,9 +56,10 @@ class Collector:
 
     def add(self, record: Record) -> None:
         """One test has spoken."""
-        same = self._records.setdefault((record.server, record.id), [])
-        same.append(record)
-        self._config.hook.pytest_wnohang_verdict(record=merge(same))
+        key = record.server, record.id
+        before = self._records.get(key)
+        self._records[key] = record if before is None else merge([before, record])
+        self._config.hook.pytest_wnohang_verdict(record=self._records[key])
         self._write(complete=False)
 
     def nothing_started(self, reason: str) -> None:
@@ -66,7 +68,7 @@ class Collector:
             requirement = catalogue()[id]
             record = Record(id, requirement.level, Verdict.ERROR, duty=requirement.duty, server=name)
             record.reason, record.rerun = f"the server did not start: {reason}", rerun_command(self._config, id)
-            self._records[name, id] = [record]
+            self._records[name, id] = record
         self._write(complete=True)
 
     # --- going out --------------------------------------------------------------------------------------------
@@ -74,16 +76,16 @@ class Collector:
     def records(self) -> list[Record]:
         """One record for each requirement and server, in the order of the catalogue; waivers are applied."""
         order = {id: place for place, id in enumerate(catalogue())}
-        merged = [self._with_waiver(merge(same)) for same in self._records.values()]
+        merged = [self._with_waiver(record) for record in self._records.values()]
         names = [each.name for each in self._session.options.targets]
         return sorted(merged, key=lambda each: (names.index(each.server), order[each.id]))
 
     def _with_waiver(self, record: Record) -> Record:
-        if record.id in self._session.options.waived and record.verdict is Verdict.PASS:
-            record.verdict = Verdict.FAIL
-            record.expected = "the requirement fails, as it is waived"
-            record.observed = record.reason = "it holds: take it out of the --server-waive file"
-        return record
+        if record.id not in self._session.options.waived or record.verdict is not Verdict.PASS:
+            return record
+        observed = "it holds: take it out of the --server-waive file"
+        expected = "the requirement fails, as it is waived"
+        return replace(record, verdict=Verdict.FAIL, expected=expected, observed=observed, reason=observed)
 
     def untested(self) -> list[str]:
         """Requirements of the catalogue that no test of this run spoke about."""
@@ -112,7 +114,7 @@ class Collector:
             expected=self._planned,
             complete=complete,
         )
-        resultfile.write(path, document)
+        resultfile.write(path, document, indented=complete)
 
     def _describe_servers(self) -> dict[str, Any]:
         described = []

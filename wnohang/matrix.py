@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from wnohang.contain.kernel import die_with_parent
@@ -76,7 +77,7 @@ def _forked_run(arguments: list[str], output: Path) -> int | None:
     The process is forked off one that has imported everything already: a second of computing less for each run.
     """
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["hypothesis", "pytest", "wnohang.plugin"])
+    forks.set_forkserver_preload(["hypothesis", *sorted({each.module for each in entry_points(group="pytest11")})])
     # What is imported already cannot be rewritten, which pytest warns of; none of it holds assertions of tests.
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     child = forks.Process(target=_pytest, args=([*arguments, *quiet], str(output)))

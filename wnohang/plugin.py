@@ -231,11 +231,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
     requirement = _requirement(item)
     judging = item.config.stash.get(SESSION, None)
     if requirement is None or judging is None or (call.excinfo is None and call.when != "call"):
-        return report
+        return (yield)
+    if call.excinfo is not None and isinstance(call.excinfo.value, Violation | Inconclusive | NotApplicable):
+        # No traceback, for which pytest would parse sources: the report shows the evidence in its place.
+        item.repr_failure = str  # type: ignore[assignment, method-assign]
+    report = yield
     server = getattr(item, "funcargs", {}).get("server")
     record = judge(
         requirement,

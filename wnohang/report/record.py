@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -67,8 +67,14 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types only: enumerations become their text, events become objects."""
-        plain = asdict(self)
-        return plain | {"level": str(self.level), "verdict": str(self.verdict)}
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return plain | {
+            "level": str(self.level),
+            "verdict": str(self.verdict),
+            "timeline": [{"t": event.t, "actor": event.actor, "what": event.what} for event in self.timeline],
+            "output": list(self.output),
+            "tests": list(self.tests),
+        }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Record:
@@ -95,12 +101,13 @@ def merge(records: Iterable[Record]) -> Record:
         raise ValueError("there is nothing to merge")
     if len({(record.id, record.server) for record in all_records}) > 1:
         raise ValueError("only records of one requirement and one server can be merged")
-    merged = Record.from_dict(min(all_records, key=lambda record: WORST_FIRST.index(record.verdict)).to_dict())
     counting = [record for record in all_records if record.verdict is not Verdict.NOT_APPLICABLE] or all_records
-    merged.seconds = sum(record.seconds for record in all_records)
-    merged.tests = list(dict.fromkeys(test for record in all_records for test in record.tests))
-    merged.form = "stress" if all(record.form == "stress" for record in counting) else "forced"
-    return merged
+    return replace(
+        min(all_records, key=lambda record: WORST_FIRST.index(record.verdict)),
+        seconds=sum(record.seconds for record in all_records),
+        tests=list(dict.fromkeys(test for record in all_records for test in record.tests)),
+        form="stress" if all(record.form == "stress" for record in counting) else "forced",
+    )
 
 
 def merge_all(records: Iterable[Record]) -> list[Record]:
@@ -108,4 +115,4 @@ def merge_all(records: Iterable[Record]) -> list[Record]:
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.id, record.server), []).append(record)
-    return [merge(group) for group in groups.values()]
+    return [merge(group) if len(group) > 1 else group[0] for group in groups.values()]

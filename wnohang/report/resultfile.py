@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,42 +24,6 @@ class InvalidResult(ValueError):
     """A document is not a result file of this version; the message says where it goes wrong."""
 
 
-@dataclass
-class ResultFile:
-    """One run's document at `path`.
-
-    `server` describes the server under test: its "name" and what is known of it; for a run that judges several
-    built-in servers, {"name": "embedded", "members": [...]}. `expected` holds the (server name, requirement id) pairs
-    that the run set out to judge: one that has no verdict when the document is written costs its point all the same.
-    """
-
-    path: Path
-    server: Mapping[str, Any]
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    expected: Iterable[tuple[str, str]] = ()
-    _records: list[Record] = field(default_factory=list)
-
-    def start(self) -> None:
-        """Write the document without any verdict, so that a run that dies at once leaves one too; raises OSError."""
-        self._write(complete=False)
-
-    def add(self, record: Record) -> None:
-        """Take in the verdict of one test and write the document; raises OSError."""
-        self._records.append(record)
-        self._write(complete=False)
-
-    def finish(self) -> None:
-        """Write the document as complete; raises OSError."""
-        self._write(complete=True)
-
-    def document(self, *, complete: bool) -> dict[str, Any]:
-        """The document as it stands."""
-        return document(self._records, self.server, self.environment, expected=self.expected, complete=complete)
-
-    def _write(self, *, complete: bool) -> None:
-        write(self.path, self.document(complete=complete))
-
-
 def document(
     records: Iterable[Record],
     server: Mapping[str, Any],
@@ -72,7 +35,8 @@ def document(
 ) -> dict[str, Any]:
     """The document for these records: one entry for each requirement and server, in the catalogue's order.
 
-    `expected`: as in ResultFile. `untested`: default, what has no record and is not expected.
+    `expected` holds the (server name, requirement id) pairs that the run set out to judge: one without a verdict costs
+    its point all the same. `untested`: default, what has no record and is not expected.
     """
     known = catalogue()
     place = {id: number for number, id in enumerate(known)}
@@ -114,9 +78,11 @@ def records_of(document: Mapping[str, Any]) -> list[Record]:
     return [Record.from_dict(entry) for entry in document["requirements"]]
 
 
-def write(path: Path, document: Mapping[str, Any]) -> None:
+def write(path: Path, document: Mapping[str, Any], *, indented: bool = True) -> None:
     """Replace the file in one step: a reader sees the old document or the new one, never a half; raises OSError.
 
+    `indented` is for people. Not so for what is soon replaced: the encoder in C cannot, and the one in Python, after
+    every verdict, took a third of all the kit's computing.
     The temporary file is in the same folder, because rename is atomic only within one file system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,8 +90,7 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     try:
         with temporary.open("x", encoding="utf-8") as file:
             # Lone surrogates may come from a server's output; as \u escapes they survive.
-            json.dump(document, file, indent=1, ensure_ascii=True)
-            file.write("\n")
+            file.write(json.dumps(document, indent=1 if indented else None, ensure_ascii=True) + "\n")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import sys
+import time
 
 import pytest
 
@@ -250,6 +251,21 @@ def test_a_client_that_leaves_is_no_part_of_the_stimulus(trapped: Trapped, monke
     stays.exchange()
     accept_is_aborted(server)
     stays.exchange()
+
+
+def test_a_server_whose_call_waits_for_an_answer_is_not_at_rest(
+    trapped: Trapped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sleeps, as one does that waits for a client; but whoever is to answer it is ready to run."""
+    server = trapped("c/fork")
+    monkeypatch.setattr("wnohang.server.runnable", lambda pid: pid == server.faults.supervisor)
+    begun = time.monotonic()
+    server.rest(0.2)
+    assert time.monotonic() - begun >= 0.2
+    monkeypatch.setattr("wnohang.server.runnable", lambda pid: 0)
+    begun = time.monotonic()
+    server.rest(20)
+    assert time.monotonic() - begun < 10
 
 
 def test_a_server_that_exits_at_an_abort_is_caught(trapped: Trapped) -> None:

@@ -195,9 +195,10 @@ class Server(Witness):
         last, still = (-1, -1), 0
         while still < 3 and not budget.is_over():
             budget.pause()
-            living = self.living()
-            now = (cpu(living).ran_ns, self.count_threads())
-            still = still + 1 if now == last and not any(map(runnable, living)) else 0
+            # A call that waits for the supervisor's answer looks like sleep: then the supervisor does not.
+            concerned = [*self.living(), *self._supervisors()]
+            now = (cpu(concerned).ran_ns, self.count_threads())
+            still = still + 1 if now == last and not any(map(runnable, concerned)) else 0
             last = now
 
     # --- clients ----------------------------------------------------------------------------------------------
@@ -509,7 +510,10 @@ class Server(Witness):
 
     def starvation(self) -> Callable[[], float]:
         """Seconds that one of the server's threads, or the kit's first, spends runnable without a CPU, from now on."""
-        return starvation.watch(self.living, [] if self._faults is None else [self._faults.supervisor])
+        return starvation.watch(self.living, self._supervisors())
+
+    def _supervisors(self) -> list[int]:
+        return [] if self._faults is None else [self._faults.supervisor]
 
     def exit_note(self) -> str | None:
         """How the process that was started ended, in words; None while it lives."""

@@ -79,6 +79,7 @@ def no_descriptors(server: Server, chosen: Iterable[int] | None = None) -> Itera
                 server.timeline.add("kit", f"process {pid} may have no descriptor from {limit} on")
             shortage.limits = limits
             yield shortage
+            server.rest()  # whoever turns clients away for want of a descriptor is done with it
     finally:
         server.timeline.add("kit", "the old limit on descriptors is back")
 

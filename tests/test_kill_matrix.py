@@ -16,7 +16,7 @@ WRONG = [each for each in SERVERS.values() if each.role in ("wrong", "seed")]
 def test_every_verdict_is_the_expected_one(name: str) -> None:
     """Each server fails what it should, with the expected message, and nothing that it should not.
 
-    Eight runs go on at once, on as few processors as there are. ./selftest gives what fails a second run, and lists that
+    Eight runs go on at once, on few processors. ./selftest gives what fails a second run, and lists that
     at its end (tests/conftest.py): how often it happens, `bench.detection`, `bench.manifest` and `bench.soak` measure.
     """
     server = SERVERS[name]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
-from wnohang import gallery
+from wnohang import gallery, model
 from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.matrix import ALL, LAUNCH
 from wnohang.mechanism import Mechanism
 from wnohang.model import Model, declared, detect
+from wnohang.observe import switches
 from wnohang.server import Server
 from wnohang.verdict import Times
 
@@ -81,3 +83,14 @@ def test_the_header_shows_the_model_and_its_evidence() -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert "model: thread: " in done.stdout, done.stdout + done.stderr
     assert "waits by: blocking: thread" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("missed", [{2}, set(range(8))], ids=["one", "a whole attempt"])
+def test_what_is_not_seen_is_no_evidence(nursery: Nursery, monkeypatch: pytest.MonkeyPatch, missed: set[int]) -> None:
+    """On a loaded machine a look at the switches may show nothing, or may come when nobody had to sleep."""
+    if reason := gallery.missing(SERVERS["c/prethreaded"]):
+        pytest.skip(f"NOT APPLICABLE: {reason}")
+    looks = count()
+    monkeypatch.setattr(model, "switches", lambda pid: {} if next(looks) in missed else switches(pid))
+    with Server(nursery, Target("pool", tuple(gallery.command(SERVERS["c/prethreaded"]))), Times()) as running:
+        assert detect(running).model == Model.THREAD_POOL

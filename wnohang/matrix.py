@@ -36,6 +36,7 @@ class Outcome:
     exit_code: int | None
     records: list[Record]
     text: str
+    seen_as: str = ""  # the model that the server was taken for, and why
 
     @property
     def verdicts(self) -> dict[str, Record]:
@@ -61,8 +62,13 @@ def run(server: GalleryServer, *arguments: str) -> Outcome:
             *_patience(server),
         ]
         exit_code = _forked_run([*options, *arguments], said)
-        records = resultfile.records_of(resultfile.read(path)) if path.is_file() else []
-        return Outcome(exit_code, records, said.read_text(errors="replace"))
+        text = said.read_text(errors="replace")
+        if not path.is_file():
+            return Outcome(exit_code, [], text)
+        document = resultfile.read(path)
+        described = document["server"]
+        seen_as = f"{described['detected']}: {'; '.join(described['evidence'])}"
+        return Outcome(exit_code, resultfile.records_of(document), text, seen_as)
 
 
 def _patience(server: GalleryServer) -> list[str]:
@@ -138,7 +144,8 @@ def differences(server: GalleryServer, outcome: Outcome) -> list[str]:
         elif expected.message not in _said(record) and not (server.mortal and _DIED in _said(record)):
             found.append(f"{server.name} {record.id}: the report does not say {expected.message!r}: {_said(record)}")
     unknown = set(server.expect) - {record.id for record in outcome.records} - {ALL, LAUNCH}
-    return found + [f"{server.name} {id}: no test of this requirement ran" for id in sorted(unknown)]
+    found += [f"{server.name} {id}: no test of this requirement ran" for id in sorted(unknown)]
+    return [*found, f"{server.name} was seen as {outcome.seen_as}"] if found and outcome.seen_as else found
 
 
 def _expectation(server: GalleryServer, record: Record) -> Expectation | None:

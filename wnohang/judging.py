@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from wnohang.contain import ContainmentError, LaunchError
+from wnohang.observe import Unobservable
 from wnohang.report.record import Record, Verdict
 from wnohang.requirement import Level, Requirement
 from wnohang.server import Server
@@ -74,6 +75,8 @@ def _explain(record: Record, requirement: Requirement, raised: BaseException, se
         record.observed = str(raised)
     elif isinstance(raised, LaunchError):
         record.verdict, record.reason = Verdict.ERROR, f"the server did not start: {raised}"
+    elif isinstance(raised, Unobservable):
+        record.verdict, record.reason = Verdict.ERROR, f"the server cannot be watched: {raised}"
     elif isinstance(raised, ContainmentError):
         record.verdict, record.reason = Verdict.ERROR, f"the kit's own fault: {raised}"
     else:

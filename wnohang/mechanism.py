@@ -8,7 +8,7 @@ the server's own asking, again and again (O_NONBLOCK, and naps). What fits none 
 
 from __future__ import annotations
 
-from collections import Counter
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -64,11 +64,13 @@ class Waiting:
     """How one client is waited for, and what shows it. `mechanism` None: it could not be told.
 
     `helper`: a thread that blocks for the client, and blocks all signals too, as those of the C library's AIO do.
+    `by`: the call with which it blocks, where that could multiplex.
     """
 
     mechanism: Mechanism | None
     evidence: str
     helper: int | None = None
+    by: Mechanism | None = None
 
 
 def look(server: Server, clients: Iterable[Client]) -> dict[str, list[Waiting]]:
@@ -92,6 +94,11 @@ def look(server: Server, clients: Iterable[Client]) -> dict[str, list[Waiting]]:
     return found
 
 
+def loops(pids: Iterable[int]) -> set[int]:
+    """The threads that sleep in a call which can wait for many clients."""
+    return {each.tid for each in watches(pids) if each.descriptors and _BY_CALL.get(each.call) in MULTIPLEXING}
+
+
 def _look_at(server: Server, client: Client, sleepers: list[Watch]) -> list[Waiting]:
     """At one moment."""
     end = server.side(client)
@@ -111,10 +118,10 @@ def _by_name(name: str, watch: Watch) -> Waiting:
     mechanism = _BY_CALL[watch.call]
     place = f"thread {watch.tid} sleeps in {watch.call}"
     if mechanism in _MAY_BE_A_LIMIT and len(watch.descriptors) == 1:
-        return Waiting(Mechanism.BLOCKING, f"{place} on client {name}'s socket alone")
+        return Waiting(Mechanism.BLOCKING, f"{place} on client {name}'s socket alone", by=mechanism)
     if mechanism is not Mechanism.BLOCKING:
         return Waiting(mechanism, f"{place}, and client {name}'s socket is among its own")
-    deaf = watch.tid != watch.pid and blocked_signals(watch.tid) >= _ALL_SIGNALS
+    deaf = watch.call == "read" and watch.tid != watch.pid and blocked_signals(watch.tid) >= _ALL_SIGNALS
     return Waiting(mechanism, f"{place} on client {name}'s socket", watch.tid if deaf else None)
 
 
@@ -160,18 +167,20 @@ def settle(server: Server, found: dict[str, list[Waiting]]) -> dict[str, list[Wa
 
 
 def _told_apart(twin: Server) -> dict[str, list[Waiting]]:
+    tries = twin.faults.inject(_TRIED_FIRST, errno.ESPIPE, always=True)  # on sockets; the kernel says the same
     clients = [twin.connect() for _ in range(2)]
     for client in clients:
         client.engage()
     found = look(twin, clients)
-    tried = twin.faults.counts_by_thread()
+    tried = {each.thread for each in tries.history}
     return {name: [_with_its_past(each, tried) for each in waits] for name, waits in found.items()}
 
 
-def _with_its_past(waiting: Waiting, tried: dict[int, Counter[str]]) -> Waiting:
-    if waiting.helper is None or not tried.get(waiting.helper, Counter())[_TRIED_FIRST]:
+def _with_its_past(waiting: Waiting, tried: set[int]) -> Waiting:
+    if waiting.helper not in tried:
         return replace(waiting, helper=None)
-    return replace(waiting, mechanism=Mechanism.AIO, evidence=f"{waiting.evidence}, after it had tried {_TRIED_FIRST}")
+    evidence = f"{waiting.evidence}, after it had tried {_TRIED_FIRST} on one"
+    return replace(waiting, mechanism=Mechanism.AIO, evidence=evidence)
 
 
 def _open(waiting: Waiting, reason: str) -> Waiting:

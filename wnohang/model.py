@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 from wnohang.client import Client
 from wnohang.contain import LaunchError
-from wnohang.mechanism import MULTIPLEXING, Mechanism, Waiting, look, settle
-from wnohang.observe import Unobservable, runtime, switches, threads
+from wnohang.mechanism import MULTIPLEXING, Mechanism, Waiting, look, loops, settle
+from wnohang.observe import Unobservable, is_narrow, runtime, switches, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.verdict import Budget, Violation
@@ -25,6 +25,8 @@ _SEQUENTIAL = 4
 _EXCHANGES = 6
 # A thread that is given the next request before it has asked for it does not sleep between the two: look again.
 _ATTEMPTS = 3
+# So many clients of a pool of four loops are all with one of them once in 4^7 = 16 384 times.
+_MANY = 8
 
 
 class Model(StrEnum):
@@ -72,6 +74,7 @@ class Detection:
     mechanisms: list[str] = field(default_factory=list)  # how its clients are waited for; empty: not told apart
     waiting: list[str] = field(default_factory=list)  # the evidence of that
     blind: str = ""  # why the machine does not show it
+    calls: list[str] = field(default_factory=list)  # which of multiplexing it uses to block for one client
     untrappable: str = ""  # why no fault can be injected into its system calls
 
     @property
@@ -126,7 +129,9 @@ def detect(server: Server) -> Detection:
     if Mechanism.AIO in mechanisms and found.model in (Model.THREAD, Model.THREAD_POOL):
         evidence = "the threads that come with clients are helpers of the C library's asynchronous I/O"
         found = replace(found, model=Model.EVENT_LOOP, evidence=[evidence])
-    return replace(found, mechanisms=mechanisms, waiting=list(dict.fromkeys(each.evidence for each in waits)))
+    calls = sorted({str(each.by) for each in waits if each.by is not None})
+    evidence_of_waits = list(dict.fromkeys(each.evidence for each in waits))
+    return replace(found, mechanisms=mechanisms, waiting=evidence_of_waits, calls=calls)
 
 
 def _population(server: Server, census: _Census) -> Detection:
@@ -197,6 +202,9 @@ class _Census:
     def look(self, *clients: Client) -> None:
         """At how these are waited for, while they are idle."""
         self._server.rest()
+        if any(map(is_narrow, self._server.living())):
+            self.blind = "a 32-bit program: its system calls have other numbers"
+            return
         try:
             self.waiting |= {name: waits for name, waits in look(self._server, clients).items() if waits}
         except Unobservable as reason:
@@ -245,11 +253,14 @@ def _classify(
 ) -> Detection:
     base = set(census.at[0])
     now = (server.holders(first), server.holders(second))
-    if census.processes_came():
-        serving = [_pids((early | late) - base) for early, late in zip(silent, now, strict=True)]
+    # Of a process for each client, who holds a connection was not there when it came; a spare one of a pool was.
+    there = (base, set(census.at[1]))
+    serving = [(early | late) - before for early, late, before in zip(silent, now, there, strict=True)]
+    if census.processes_came() and all(serving):
+        born = [_pids(each) for each in serving]
         return Detection(
             Model.FORK,
-            [f"process {serving[0]} was born with client A, and {serving[1]} with client B; they hold the connections"],
+            [f"process {born[0]} was born with client A, and {born[1]} with client B; they hold the connections"],
         )
     holding = set().union(*silent, *now)
     if len(server.listening()) > 1 or (len(base) > 1 and server.parent not in holding):
@@ -315,6 +326,32 @@ def _busy_threads(server: Server, client: Client) -> set[int]:
         client.exchange()
     after = _switches(server)
     return {tid for tid, count in after.items() if tid in before and count - before[tid] >= _EXCHANGES - 1}
+
+
+def shared_out(server: Server) -> tuple[bool, int]:
+    """Whether two of some clients have each a thread that serves them and not all; and how many threads may serve.
+
+    Those are the threads that took part, and those that wait for more than one client. The server is started anew.
+    Where each thread of a pool is a loop, two clients may meet the same one by chance. All come while the server is
+    stopped: a pool that wakes whoever slept last would otherwise give all of them to one.
+    """
+    server.renew()
+    with server.stopped():
+        clients = server.connect_at_once(_MANY)
+    for client in clients:
+        client.skip_greeting()
+        client.engage()
+    server.rest()
+    may_serve = loops(server.living())
+    busy = []
+    for client in clients:
+        before = _switches(server)
+        busy.append(_busy_threads(server, client))
+        after = _switches(server)
+        may_serve |= {tid for tid, count in after.items() if count > before.get(tid, count)}
+    of_all = set.intersection(*busy)
+    own = [each - of_all for each in busy if each - of_all]
+    return any(one.isdisjoint(other) for one, other in combinations(own, 2)), len(may_serve)
 
 
 def _switches(server: Server) -> dict[int, int]:

@@ -20,6 +20,7 @@ from wnohang.contain import ContainmentError, LaunchError
 from wnohang.explore import EXAMPLES, Explorer
 from wnohang.judging import judge
 from wnohang.launch import UsageError
+from wnohang.observe import Unobservable
 from wnohang.options import add_options, read_options
 from wnohang.report.record import Record, Verdict
 from wnohang.requirement import CHAPTERS, Level, Requirement, find
@@ -92,9 +93,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # `wnohang run` holds it back until now
     try:
         judging.detect_all()
-    except (LaunchError, ContainmentError, Inconclusive) as failure:
-        collector.nothing_started(str(failure))
-        raise pytest.UsageError(str(failure)) from None
+    except (LaunchError, ContainmentError, Inconclusive, Unobservable) as failure:
+        reason = f"the server cannot be watched: {failure}" if isinstance(failure, Unobservable) else str(failure)
+        collector.nothing_started(reason)
+        raise pytest.UsageError(reason) from None
     collector.begin()
 
 

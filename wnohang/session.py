@@ -15,7 +15,7 @@ from wnohang.contain import LaunchError, Nursery
 from wnohang.dialect import dialect
 from wnohang.launch import Target
 from wnohang.model import Detection, Model, detect, traits_of
-from wnohang.observe import descriptors
+from wnohang.observe import descriptors, is_narrow
 from wnohang.options import Options
 from wnohang.remote import RunningServer, check_applies, detect_running
 from wnohang.requirement import Requirement, Trait
@@ -86,7 +86,10 @@ class Session:
             with self.server(target.name) as server:
                 found = detect(server) if target.address is None else detect_running(server)
                 rings = target.address is None and _has_rings(server)
-            if rings and not found.problem:
+                narrow = target.address is None and any(map(is_narrow, server.living()))
+            if narrow:
+                found = replace(found, untrappable="it is a 32-bit program, whose system calls have other numbers")
+            elif rings and not found.problem:
                 found = replace(found, untrappable=self._needs_rings(target.name))
             self.detections[target.name] = found
 

@@ -13,7 +13,7 @@ from wnohang.compare.shortage import TRAPPED, descriptors_run_out, processes_run
 from wnohang.compare.words import one_line
 from wnohang.contain import ContainmentError, LaunchError
 from wnohang.model import Model
-from wnohang.observe import blocked_signals, caught_signals, ignored_signals
+from wnohang.observe import Unobservable, blocked_signals, caught_signals, ignored_signals
 from wnohang.server import Server
 from wnohang.verdict import Inconclusive, NotApplicable, Violation
 
@@ -44,7 +44,7 @@ def _seen(start: Start, trapped: tuple[str, ...], look: Callable[[Server], dict[
     try:
         with start(trapped) as server:
             return look(server)
-    except (Violation, Inconclusive, NotApplicable, LaunchError, ContainmentError) as failure:
+    except (Violation, Inconclusive, NotApplicable, Unobservable, LaunchError, ContainmentError) as failure:
         return {"unknown": one_line(failure)}
 
 

@@ -19,6 +19,7 @@ from wnohang.compare.words import one_line
 from wnohang.contain import ContainmentError, LaunchError, Nursery
 from wnohang.launch import UsageError
 from wnohang.model import Detection, detect
+from wnohang.observe import Unobservable
 from wnohang.server import Server
 from wnohang.session import measure_scale
 from wnohang.verdict import Inconclusive, Times, Violation
@@ -73,7 +74,7 @@ class Comparison:
                 found = detect(server)
         except LaunchError as failure:
             raise UsageError(f"{one.name}: {one_line(failure)}") from None
-        except (ContainmentError, Inconclusive) as failure:
+        except (ContainmentError, Inconclusive, Unobservable) as failure:
             raise UsageError(f"{one.name}: {failure}") from None
         if found.problem:
             raise UsageError(f"{one.name} serves nobody in the dialect {one.target.dialect}: {found.problem}")
@@ -92,7 +93,7 @@ class Comparison:
             with self._server(one) as server:
                 slot = Slot(server, clients, self.plan.seconds, self._room)
                 readings = slot.measure(can_hold=can_hold)
-        except (LaunchError, ContainmentError, Inconclusive, Violation, OSError) as failure:
+        except (LaunchError, ContainmentError, Inconclusive, Violation, Unobservable, OSError) as failure:
             self.results.skips(one.name, clients, "", f"round {number}: {one_line(failure)}")
             return
         if can_hold and readings.held < clients:

@@ -24,7 +24,7 @@ _FLAGS = {"recvfrom": 3, "sendto": 3, "recvmsg": 2, "sendmsg": 2, "recvmmsg": 3,
 _WAIT_OPTIONS = {"wait4": 2, "waitid": 3}
 _MILLISECONDS = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
 _TIME = {"select": 4, "pselect6": 4, "ppoll": 2, "epoll_pwait2": 3}
-_ON_DESCRIPTOR = frozenset((*FAMILIES["accept"], *FAMILIES["receive"], *FAMILIES["send"]))
+_ON_DESCRIPTOR = frozenset((*FAMILIES["accept"], *FAMILIES["receive"], *FAMILIES["send"], "pread64"))
 _TRANSFER = frozenset((*FAMILIES["receive"], *FAMILIES["send"]))
 _VECTOR = ("readv", "writev")
 _PLAIN_SENDS = ("sendto", "write")
@@ -49,7 +49,7 @@ class Message(NamedTuple):
 
 
 def descriptor(call: Call, name: str) -> int | None:
-    """The descriptor that accept, receive and send work on; None for other calls."""
+    """The descriptor that accept, receive, send and pread work on; None for other calls."""
     if name not in _ON_DESCRIPTOR:
         return None
     number = call.arguments[0] & 0xFFFFFFFF

@@ -10,7 +10,7 @@ from wnohang.observe.memory import Mapping, mapped_file, mappings, program, read
 from wnohang.observe.options import receive_timeout
 from wnohang.observe.portable import permitted
 from wnohang.observe.processes import Process, alive, arguments, exists, process, tree
-from wnohang.observe.runtimes import runtime
+from wnohang.observe.runtimes import is_narrow, runtime
 from wnohang.observe.signals import blocked_signals, caught_signals, ignored_signals
 from wnohang.observe.sockets import Listener, Socket, SocketTable, TcpState
 from wnohang.observe.stacks import stack_bytes, unreleased_stacks
@@ -58,6 +58,7 @@ __all__ = [
     "exists",
     "holders",
     "ignored_signals",
+    "is_narrow",
     "is_pending_for_thread",
     "lowest_free_descriptor",
     "mapped_file",

@@ -30,17 +30,36 @@ def runtime(pid: int) -> str | None:
     return "go" if _GO_SECTION in _section_names(f"/proc/{pid}/exe") else "native"
 
 
+def is_narrow(pid: int) -> bool:
+    """Whether it is a program of 32 bits, whose system calls have other numbers than those of a 64-bit one."""
+    return _head(f"/proc/{pid}/exe", 6) == b"\x7fELF\x01\x01"
+
+
+def _head(path: str, size: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
+# By the class of an ELF file, 32 or 64 bits, little-endian (elf(5)): where its header has the offset of the table of
+# sections, the size of an entry and the number of the one with the names; where an entry has its offset and size.
+_HEADERS = {1: (0x20, "<I10xHHH", "<16xII"), 2: (0x28, "<Q10xHHH", "<24xQQ")}
+
+
 def _section_names(path: str) -> bytes:
-    """The string table that names the sections of an ELF file of 64 bits, little-endian: elf(5)."""
+    """The string table that names the sections of an ELF file, little-endian: elf(5)."""
     try:
         with open(path, "rb") as file:
             header = file.read(64)
-            if header[:6] != b"\x7fELF\x02\x01":
+            if header[:4] != b"\x7fELF" or header[5:6] != b"\x01":
                 return b""
-            table, entry_size, _, names = struct.unpack("<Q10xHHH", header[40:64])
+            place, table_form, entry_form = _HEADERS[header[4]]
+            table, entry_size, _, names = struct.unpack_from(table_form, header, place)
             file.seek(table + names * entry_size)
-            offset, size = struct.unpack("<24xQQ", file.read(40))
+            offset, size = struct.unpack_from(entry_form, file.read(40))
             file.seek(offset)
             return file.read(size)
-    except (OSError, struct.error):
+    except (OSError, struct.error, KeyError):
         return b""

@@ -215,7 +215,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": _SEEN | {"mechanism"},
     "mechanism": _SEEN,
     "trace": {"trace", "observe", "verdict"},
-    "stimuli": _SEEN | {"inject", "limits", "model", "stimuli", "trace"},
+    "stimuli": _SEEN | {"inject", "limits", "mechanism", "model", "stimuli", "trace"},
     "explore": _SEEN,
     "conversation": _SEEN | {"explore"},
     "report": {"report", "requirement", "spec"},

@@ -94,3 +94,26 @@ def test_what_is_not_seen_is_no_evidence(nursery: Nursery, monkeypatch: pytest.M
     monkeypatch.setattr(model, "switches", lambda pid: {} if next(looks) in missed else switches(pid))
     with Server(nursery, Target("pool", tuple(gallery.command(SERVERS["c/prethreaded"]))), Times()) as running:
         assert detect(running).model == Model.THREAD_POOL
+
+
+# Each session reads a file at its beginning, and its thread takes no signal: so do the helpers of the C library's AIO.
+_READS_A_FILE = """
+import os, signal, socket, sys, threading
+
+def serve(client):
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    with client, open(sys.executable, "rb") as file:
+        os.pread(file.fileno(), 100, 0)
+        while data := os.read(client.fileno(), 4096):
+            client.sendall(data)
+
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+
+
+def test_threads_that_read_files_are_no_helpers_of_aio(nursery: Nursery) -> None:
+    with Server(nursery, Target("reads", (sys.executable, "-c", _READS_A_FILE, "{port}")), Times()) as running:
+        found = detect(running)
+    assert (found.model, found.mechanisms) == (Model.THREAD, [Mechanism.BLOCKING]), (found.evidence, found.waiting)

@@ -29,6 +29,7 @@ class Crash:
     others: int
     survived: int
     accepts: bool
+    with_it: int  # of the others, those that nobody else but the process that crashed held
 
 
 def crash(server: Server, clients: int = CLIENTS) -> Crash:
@@ -40,6 +41,7 @@ def crash(server: Server, clients: int = CLIENTS) -> Crash:
     pid, tid = _who_serves(server, first)
     several = len(threads(pid)) > 1
     known = pid in server.listening() and pid == server.parent
+    with_it = sum(server.holders(each) == {pid} for each in others)
     server.expected_to_end = True
     _let_crash(server, pid, tid)
     saw = first.wait_end() or "nothing"
@@ -51,6 +53,7 @@ def crash(server: Server, clients: int = CLIENTS) -> Crash:
         others=len(others),
         survived=survived,
         accepts=_accepts(server),
+        with_it=with_it,
     )
 
 

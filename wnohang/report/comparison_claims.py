@@ -155,6 +155,8 @@ def crash_words(crash: Mapping[str, Any]) -> str:
     """In one sentence."""
     if crash["others"]:
         others = f"{crash['survived']} of {crash['others']} others were served after it"
+        if shared := crash.get("with_it"):
+            others += f" ({shared} had the same process)"
     else:
         others = "no other client could be connected"
     goes_on = "the server accepted new clients" if crash["accepts"] else "no new client was accepted"

@@ -82,7 +82,8 @@ def _descriptors(found: Mapping[str, Any]) -> str:
     served = f"{found['served']} of {found['clients']} clients were served at once"
     if not found["reached"]:
         return f"{served}; the limit, {found['room']} descriptors more than at rest, was not reached"
-    idle = f"it used {found['cpu']:.0%} of a processor while the others waited"
+    meanwhile = "while the others waited" if found["served"] < found["clients"] else "meanwhile"
+    idle = f"it used {found['cpu']:.0%} of a processor {meanwhile}"
     recovered = found["recovered"]
     again = "nobody was served afterwards" if recovered is None else f"served again after {recovered * 1e3:.0f} ms"
     return f"{served} with {found['room']} descriptors to spare; {idle}; {again}"

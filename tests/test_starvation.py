@@ -13,6 +13,7 @@ import pytest
 from bench.load import busy
 from wnohang import starvation
 from wnohang.starvation import Task, waited
+from wnohang.verdict import Budget, Inconclusive
 
 # Reads a byte and answers it, with whatever others leave of one processor: SCHED_IDLE in sched(7).
 _ANSWERER = """
@@ -73,3 +74,18 @@ def test_every_moment_without_a_cpu_is_seen(answerer: subprocess.Popen[bytes]) -
             before = time.monotonic() - begun  # what is lost by now cannot be less than what was lost by then
             unseen = max(unseen, before - lost())
     assert unseen < 0.05
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(0.03, 1.0), (3.0, 24.0)])
+def test_a_starved_wait_is_given_up_beyond_reason(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, reason: float
+) -> None:
+    """A short one may last a second, any other eight times its budget; nobody is accused of anything meanwhile."""
+    clock = [100.0]
+    monkeypatch.setattr("wnohang.verdict.time.monotonic", lambda: clock[0])
+    budget = Budget(seconds, lambda: lambda: clock[0] - 100.0)  # no processor for a moment
+    for clock[0] in (100.01, 100.0 + reason / 2, 100.0 + reason):
+        assert budget.left() > 0
+    clock[0] = 100.01 + reason
+    with pytest.raises(Inconclusive, match="the machine is too loaded to tell"):
+        budget.left()

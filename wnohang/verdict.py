@@ -16,8 +16,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# How much longer than its budget a wait may last, in all, before the kit gives up with "inconclusive".
-_AT_MOST_TIMES = 8.0
+# How much longer than its budget a wait may last, in all, before the kit gives up with "inconclusive"; and how many
+# seconds it may in any case: a short wait can be starved through by one burst of work elsewhere.
+_AT_MOST_TIMES, _IN_ANY_CASE = 8.0, 1.0
 # Pauses between two looks, in seconds. The first is shorter than a C server's answer, the last costs next to no CPU.
 _FIRST_PAUSE, _LAST_PAUSE = 0.0001, 0.004
 # A pause that took this much longer than asked, in seconds, means that nobody here ran: the difference does not count.
@@ -109,7 +110,7 @@ class Budget:
             return left
         lost = max(self._gaps, self._starved() if self._starved is not None else 0.0)
         left = self.seconds - (self.elapsed - lost)
-        if left > 0 and self.elapsed > _AT_MOST_TIMES * self.seconds:
+        if left > 0 and self.elapsed > max(_AT_MOST_TIMES * self.seconds, _IN_ANY_CASE):
             raise Inconclusive(
                 f"the machine is too loaded to tell: in {self.elapsed:.1f} s the server was kept waiting "
                 f"for a CPU during {lost:.1f} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.observe import process
 from wnohang.server import Server
-from wnohang.verdict import Times
+from wnohang.verdict import Times, Violation
 
 HOSTILE = Path(__file__).with_name("hostile")
 
@@ -34,3 +35,25 @@ def test_a_server_in_the_middle_of_vfork_is_stopped_and_goes_on(tmp_path: Path) 
             assert states(server) == {"T"}
             assert len(server.living()) == 2
         client.exchange()
+
+
+# It exits at the first client, and a child, born as late as that, holds the listener for a moment longer.
+_OUTLIVED = """
+import os, socket, sys, time
+
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+client, _ = listener.accept()
+if os.fork() == 0:
+    client.close()
+    time.sleep(0.3)
+os._exit(3)
+"""
+
+
+def test_a_server_that_a_newborn_child_outlives_is_seen_to_have_ended() -> None:
+    with (
+        closing(Nursery()) as nursery,
+        Server(nursery, Target("outlived", (sys.executable, "-c", _OUTLIVED, "{port}")), Times()) as server,
+        pytest.raises(Violation, match="the server had ended: exit status 3"),
+    ):
+        server.connect().exchange()

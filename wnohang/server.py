@@ -543,12 +543,12 @@ class Server(Witness):
         """For the end of a message: that the server has died, and how; empty while it lives.
 
         A process that ends closes its sockets first: its status comes a moment later, and much later where it ends
-        its children, or writes to a log, before it goes.
+        its children, or writes to a log, before it goes. A child that was just born may hold the listener for as long.
         """
         budget = Budget(self.times.patience / 2, self.starvation)
-        while not self.listening():
+        while not (listening := self.listening()) & self._baseline:
             note = self.exit_note()
-            if note is not None:
+            if note is not None and not listening:
                 return f"; the server had ended: {note}"
             if budget.left() <= 0:
                 break

@@ -5,6 +5,7 @@ And how whoever serves waits for its clients, which `mechanism` tells from the c
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -342,7 +343,9 @@ def shared_out(server: Server) -> tuple[bool, int]:
         client.skip_greeting()
         client.engage()
     server.rest()
-    may_serve = loops(server.living())
+    may_serve: set[int] = set()
+    with contextlib.suppress(Unobservable):
+        may_serve |= loops(server.living())
     busy = []
     for client in clients:
         before = _switches(server)

@@ -4,7 +4,7 @@ import pytest
 
 from wnohang.requirement import verifies
 from wnohang.server import Server
-from wnohang.stimuli.company import all_go_on, all_stay, present
+from wnohang.stimuli.company import all_go_on, all_stay, present, with_each_loop
 from wnohang.stimuli.crowd import all_served
 from wnohang.stimuli.faults import REFUSALS, SHORTAGES, accept_fails, no_worker_can_be_made, no_worker_is_made
 from wnohang.stimuli.memory import grows_at_most
@@ -16,7 +16,7 @@ from wnohang.stimuli.shortage import exhaust, exhaust_each, handed_to, no_descri
 @verifies("RES-1", form="stress")
 def test_running_out_of_descriptors_ends_nothing(server: Server) -> None:
     """Running out of descriptors ends neither the server nor any session."""
-    others = present(server, one_is_enough=True)
+    others = [*present(server, one_is_enough=True), *with_each_loop(server)]
     with no_descriptors(server):
         exhaust(server)
         for client in others:

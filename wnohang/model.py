@@ -18,7 +18,7 @@ from wnohang.mechanism import MULTIPLEXING, Mechanism, Waiting, look, loops, set
 from wnohang.observe import Unobservable, is_narrow, runtime, switches, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
-from wnohang.verdict import Budget, Violation
+from wnohang.verdict import Budget, Inconclusive, Violation
 
 # So many clients one after another tell threads made for each client from threads of a pool, which are used again.
 _SEQUENTIAL = 4
@@ -258,11 +258,7 @@ def _classify(
     there = (base, set(census.at[1]))
     serving = [(early | late) - before for early, late, before in zip(silent, now, there, strict=True)]
     if census.processes_came() and all(serving):
-        born = [_pids(each) for each in serving]
-        return Detection(
-            Model.FORK,
-            [f"process {born[0]} was born with client A, and {born[1]} with client B; they hold the connections"],
-        )
+        return _fork_or_pool(server, first, second, [_pids(each) for each in serving])
     holding = set().union(*silent, *now)
     if len(server.listening()) > 1 or (len(base) > 1 and server.parent not in holding):
         return Detection(
@@ -276,6 +272,28 @@ def _classify(
     if census.threads_came():
         return _thread_or_pool(server, first, second)
     return _pool_or_loop(server, first, second)
+
+
+def _fork_or_pool(server: Server, first: Client, second: Client, born: list[str]) -> Detection:
+    """Processes came with the clients, and hold their connections. Made for each client, or kept for the next?"""
+    evidence = f"process {born[0]} was born with client A, and {born[1]} with client B; they hold the connections"
+    first.close()
+    second.close()
+    kept = 0
+    with contextlib.suppress(Violation, Inconclusive):  # one whom a leaving client harms has served two all the same
+        for _ in range(_SEQUENTIAL):
+            server.rest()
+            there = set(server.living()) - {server.parent}
+            client = server.connect()
+            _let_take_up(server, client)
+            holding = server.holders(client)
+            client.engage()
+            kept += bool((holding | server.holders(client)) & there)
+            client.close()
+    if kept > _SEQUENTIAL // 2:
+        evidence = f"{kept} of {_SEQUENTIAL} clients one after another were served by a process that was there before"
+        return Detection(Model.PREFORK, [evidence])
+    return Detection(Model.FORK, [evidence])
 
 
 def _thread_or_pool(server: Server, first: Client, second: Client) -> Detection:

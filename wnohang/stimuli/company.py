@@ -7,6 +7,9 @@ from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.verdict import at_least, proving
 
+# Few, so that no queue of a listener is too short for them.
+_MOST = 16
+
 
 def present(server: Server, *, one_is_enough: bool = False) -> list[Client]:
     """Clients that are served and stay: two, or one; none beside whom the iterative server would serve nobody."""
@@ -15,6 +18,22 @@ def present(server: Server, *, one_is_enough: bool = False) -> list[Client]:
     for _ in range(count):  # one after the other: two accepted in a row are CONC-7's business
         clients.append(server.connect())
         clients[-1].engage()
+    return clients
+
+
+def with_each_loop(server: Server) -> list[Client]:
+    """Clients of a pool of processes that multiplex, as likely as can be with each of them; of other servers none.
+
+    They come while the server is stopped, so that all its processes wake up for them.
+    """
+    loops = len(server.listening())
+    if loops < 2 or Trait.MULTIPLEXING not in server.traits:
+        return []
+    with server.stopped():
+        clients = server.connect_at_once(min(2 * loops, _MOST))
+    for client in clients:
+        client.skip_greeting()
+        client.engage()
     return clients
 
 

@@ -117,3 +117,36 @@ def test_threads_that_read_files_are_no_helpers_of_aio(nursery: Nursery) -> None
     with Server(nursery, Target("reads", (sys.executable, "-c", _READS_A_FILE, "{port}")), Times()) as running:
         found = detect(running)
     assert (found.model, found.mechanisms) == (Model.THREAD, [Mechanism.BLOCKING]), (found.evidence, found.waiting)
+
+
+# A worker is forked when a client is at the door and nobody is idle, and stays. A byte of shared memory counts them.
+_ON_DEMAND = """
+import mmap, os, select, signal, socket, sys, time
+
+idle = mmap.mmap(-1, 1)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
+
+def work():
+    while True:
+        client, _ = listener.accept()
+        idle[0] -= 1
+        with client:
+            while data := client.recv(4096):
+                client.sendall(data)
+        idle[0] += 1
+
+while True:
+    select.select([listener], [], [])
+    if idle[0] == 0:
+        idle[0] += 1
+        if os.fork() == 0:
+            work()
+    time.sleep(0.002)
+"""
+
+
+def test_a_pool_that_grows_on_demand_is_no_fork_per_client(nursery: Nursery) -> None:
+    with Server(nursery, Target("grows", (sys.executable, "-c", _ON_DEMAND, "{port}")), Times()) as running:
+        found = detect(running)
+    assert found.model == Model.PREFORK, found.evidence

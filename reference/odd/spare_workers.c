@@ -24,7 +24,9 @@ static void work(int listener, int taken)
 int main(int argc, char **argv)
 {
 	int taken[2], listener = open_listener(port_from(argc, argv));
+#ifndef NEVER_REAPS
 	signal(SIGCHLD, SIG_IGN); /* the kernel reaps */
+#endif
 	if (pipe2(taken, O_CLOEXEC) < 0)
 		die("pipe");
 	pid_t server = getpid();

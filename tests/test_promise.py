@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from wnohang import gallery
 from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.server import Server
@@ -89,6 +90,15 @@ def judge(nursery: Nursery, program: str, model: str | None, mechanism: str | No
         keeps_its_promise(server)
 
 
+def judge_gallery(nursery: Nursery, name: str, model: str) -> None:
+    """IOM-1 of a server that comes with the kit."""
+    known = gallery.gallery()[name]
+    if reason := gallery.missing(known):
+        pytest.skip(f"NOT APPLICABLE: {reason}")
+    with Server(nursery, Target("server", tuple(gallery.command(known)), model=model), Times()) as server:
+        keeps_its_promise(server)
+
+
 def loops(number: int, place: str) -> str:
     """So many loops; the first two clients are with the same one."""
     return _LOOPS.replace("LOOPS", str(number)).replace("PLACE", place)
@@ -118,6 +128,15 @@ def test_a_worker_that_polls_for_its_one_client_may_be_called_either(
         return
     with pytest.raises(Violation, match="the server works as declared"):
         judge(nursery, _FORK_AND_POLL, "fork", mechanism)
+
+
+def test_a_process_for_each_client_may_be_made_before_it_comes(nursery: Nursery) -> None:
+    judge_gallery(nursery, "odd/spare-workers", "fork")
+
+
+def test_a_process_that_serves_one_after_another_is_not_the_clients_own(nursery: Nursery) -> None:
+    with pytest.raises(Violation, match="prefork"):
+        judge_gallery(nursery, "c/prefork", "fork")
 
 
 def test_a_server_that_naps_may_ask_by_poll_in_between(nursery: Nursery) -> None:

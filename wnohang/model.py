@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -345,6 +346,31 @@ def _busy_threads(server: Server, client: Client) -> set[int]:
         client.exchange()
     after = _switches(server)
     return {tid for tid, count in after.items() if tid in before and count - before[tid] >= _EXCHANGES - 1}
+
+
+def ends_with_its_client(server: Server) -> bool:
+    """Whether each of some clients is served by a process of its own that ends when the client leaves, whenever made.
+
+    The server is started anew.
+    """
+    server.renew()
+    for _ in range(_SEQUENTIAL):
+        client = server.connect()
+        client.engage()
+        serving = server.holders(client) - {server.parent}
+        client.close()
+        lasting = server.observable("processes that served a client who has left", partial(_living_of, server, serving))
+        try:
+            lasting.becomes(0)
+        except Violation:
+            return False
+        if not serving:
+            return False
+    return True
+
+
+def _living_of(server: Server, pids: set[int]) -> int:
+    return len(pids & set(server.living()))
 
 
 def shared_out(server: Server) -> tuple[bool, int]:

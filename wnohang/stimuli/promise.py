@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from wnohang.mechanism import Mechanism
-from wnohang.model import Detection, Model, detect, shared_out
+from wnohang.model import Detection, Model, detect, ends_with_its_client, shared_out
 from wnohang.server import Server
 from wnohang.verdict import Inconclusive, NotApplicable, Violation, proving
 
@@ -40,6 +40,9 @@ def _compare_models(server: Server, found: Detection) -> None:
             return
         if may_serve > 1:
             raise Inconclusive(f"{may_serve} threads may serve clients, and it was not seen that each has its own")
+    if declared == Model.FORK and found.model == Model.PREFORK and ends_with_its_client(server):
+        server.saw("kit", "sees a process for each client, made before it came, which ends with it")
+        return
     _break_of_promise(server, found, known=found.model is not None)
 
 

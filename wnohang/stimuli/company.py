@@ -5,7 +5,7 @@ from __future__ import annotations
 from wnohang.client import Client
 from wnohang.requirement import Trait
 from wnohang.server import Server
-from wnohang.verdict import at_least, proving
+from wnohang.verdict import Violation, at_least, proving
 
 # Few, so that no queue of a listener is too short for them.
 _MOST = 16
@@ -38,15 +38,20 @@ def with_each_loop(server: Server) -> list[Client]:
 
 
 def seated(server: Server, count: int) -> list[Client]:
-    """Clients of a forking server, each with a worker of its own, who have said nothing yet.
+    """Clients of a forking server, each with a worker of its own, who have said nothing yet if that brings the worker.
 
     A server that ends a session with its first answer has workers too, and they can be watched only before that.
     """
     clients = []
     for _ in range(count):
         client = server.connect()
-        with proving("each client has a process of its own"):
-            server.workers_of(client).becomes(at_least(1))
+        workers = server.workers_of(client)
+        try:
+            workers.becomes(at_least(1), within=server.times.patience / 10)
+        except Violation:  # it may fork at the first byte
+            client.engage()
+            with proving("each client has a process of its own"):
+                workers.becomes(at_least(1))
         clients.append(client)
     return clients
 

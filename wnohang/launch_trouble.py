@@ -122,6 +122,9 @@ def perhaps_in_use(cell: Cell, *, fixed: bool) -> str:
     return f"; {begin}: on this machine others listen on {_owners(others, with_port=True)}"
 
 
+_SOMEBODY = "another user's process"
+
+
 def _owners(listening: Iterable[Listener], *, with_port: bool = False) -> str:
     """Ports, and the names of the processes that listen there, as far as this user may see them."""
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -129,7 +132,7 @@ def _owners(listening: Iterable[Listener], *, with_port: bool = False) -> str:
     for each in listening:
         owner = _owner(pids, each.inode)
         named[f"{each.port} ({owner})" if with_port else owner] = None
-    shown = list(named)[:8]
+    shown = sorted(named, key=lambda each: _SOMEBODY in each)[:8]  # first what this user can do something about
     return ", ".join(shown) + (", ..." if len(named) > len(shown) else "")
 
 
@@ -138,7 +141,7 @@ def _owner(pids: Iterable[int], inode: int) -> str:
         with contextlib.suppress(Unobservable):
             if holders([pid], inode) and (found := process(pid)) is not None:
                 return f"process {pid}, {found.name}"
-    return "another user's process"
+    return _SOMEBODY
 
 
 # --- its last words ---------------------------------------------------------------------------------------------

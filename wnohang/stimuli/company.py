@@ -7,7 +7,7 @@ from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.verdict import Violation, at_least, proving
 
-# Few, so that no queue of a listener is too short for them.
+# Of a larger pool only so many clients are looked after.
 _MOST = 16
 
 
@@ -22,18 +22,17 @@ def present(server: Server, *, one_is_enough: bool = False) -> list[Client]:
 
 
 def with_each_loop(server: Server) -> list[Client]:
-    """Clients of a pool of processes that multiplex, as likely as can be with each of them; of other servers none.
+    """Clients of a pool of processes that multiplex, two for each; of other servers none. Which serves whom is chance.
 
-    They come while the server is stopped, so that all its processes wake up for them.
+    One after the other: a short queue of the listener (listen(2)) holds them all.
     """
     loops = len(server.listening())
     if loops < 2 or Trait.MULTIPLEXING not in server.traits:
         return []
-    with server.stopped():
-        clients = server.connect_at_once(min(2 * loops, _MOST))
-    for client in clients:
-        client.skip_greeting()
-        client.engage()
+    clients = []
+    for _ in range(min(2 * loops, _MOST)):
+        clients.append(server.connect())
+        clients[-1].engage()
     return clients
 
 

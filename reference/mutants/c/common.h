@@ -22,6 +22,9 @@
 #ifndef REUSE_ADDRESS
 #define REUSE_ADDRESS 1
 #endif
+#ifndef BEFORE_BIND
+#define BEFORE_BIND(fd) ((void)0)
+#endif
 #ifndef KEEP_ALIVE
 #define KEEP_ALIVE 1
 #endif
@@ -56,6 +59,7 @@ static inline int open_listener(int argc, char **argv)
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keep, sizeof keep) < 0)
         die("setsockopt");
+    BEFORE_BIND(fd);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
         die("bind");
     if (listen(fd, BACKLOG) < 0)

@@ -92,6 +92,9 @@ static inline int send_some(struct client *c)
 #ifndef INTERRUPTED
 #define INTERRUPTED(error) ((error) == EINTR)
 #endif
+#ifndef ON_SHORTAGE
+#define ON_SHORTAGE() ((void)0)
+#endif
 #ifndef ON_LEAVE
 #define ON_LEAVE(c) ((void)0)
 #endif
@@ -151,9 +154,10 @@ static int welcome(int listener)
             join(fd);
         else if (errno == EAGAIN)
             return 1;
-        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            ON_SHORTAGE();
             return 0;
-        else if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK)
+        } else if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK)
             die("accept");
     } while (ACCEPTS_ALL);
     return 1;

@@ -113,11 +113,36 @@ def test_usage_error_is_one_line_with_advice(tmp_path: Path, arguments: list[str
     assert not run.stdout
 
 
-def test_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    line = f"{sys.executable} -m wnohang list | head -n 1"
-    run = shown_by(["sh", "-c", line], tmp_path)
-    assert run.stdout.startswith("id")
-    assert not run.stderr
+def unread(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `wnohang` in a folder with a standard output that nobody reads any more, from its first line on."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "wnohang", *arguments],
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["explain", "REAP-1", "REAP-2"]])
+def test_reader_that_goes_away_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
+    run = unread(tmp_path, *arguments)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("command", "code"), [(RIGHT, 0), (ITERATIVE, 1)])
+def test_a_verdict_keeps_its_exit_code_when_nobody_reads_it(tmp_path: Path, command: list[str], code: int) -> None:
+    run = unread(tmp_path, "run", "--plain", "--requirement", "CONC-1", "--verdicts", "x.json", "--", *command)
+    assert (run.returncode, run.stderr) == (code, "")
+    assert json.loads((tmp_path / "x.json").read_text())["complete"]
 
 
 # --- run ----------------------------------------------------------------------------------------------------------

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import wnohang
-from wnohang.commands.common import UsageError
+from wnohang.commands.common import UsageError, flush_or_forget
 from wnohang.coverage import IncompleteInstallation
 
 # pytest's code for a usage error: an infrastructure error, never a grade.
 USAGE_ERROR = 4
+# A reader that goes early (`| head`) has seen enough of these. Others find something out, and were cut off before they
+# could: that is no success, and no grade either.
+_SHOWING = frozenset({"list", "explain", "doctor"})
+_CUT_OFF = 3
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,16 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "--" in given:
         cut = given.index("--")
         given, command = given[:cut], given[cut + 1 :]
+    code = _CUT_OFF
     try:
         options, unknown = parser().parse_known_args(given)
-        return int(options.run(options, unknown, command))
+        code = 0 if options.called in _SHOWING else _CUT_OFF
+        code = int(options.run(options, unknown, command))
+        sys.stdout.flush()  # not at the interpreter's end, whose complaint about a reader that has gone is code 120
+        return code
     except (UsageError, IncompleteInstallation) as error:
         print(f"wnohang: {error}", file=sys.stderr)
         return USAGE_ERROR
     except BrokenPipeError:
-        # The reader (`| head`) has gone: nothing to say, and nothing to flush at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        flush_or_forget()
+        return code
     except KeyboardInterrupt:
         return 130
 
@@ -54,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
 
     top = _Parser(prog="wnohang", description="Judge a concurrent TCP server, in any language, from outside.")
     top.add_argument("--version", action="version", version=f"wnohang {wnohang.__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = top.add_subparsers(
+        title="commands", dest="called", metavar="COMMAND", required=True, parser_class=_Parser
+    )
     for module in (run, compare, listing, explain, doctor):
         module.add_to(commands)
     return top

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
@@ -26,7 +28,33 @@ def no_more(unknown: Sequence[str], command: Sequence[str] | None, usage: str) -
         raise UsageError(f"do not know what to do with {extra[0]!r}; type: {usage}")
 
 
+class _Screen(Console):
+    """rich ends the program with 1 when the reader goes (`| head`); what that means is for `cli.main` to say."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def console() -> Console:
     """Standard output."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
+    plain = _Screen(highlight=False)
+    return plain if plain.is_terminal else _Screen(highlight=False, width=_PIPED_WIDTH)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print lines. Whoever reads them may go early: what is under way goes on, and its exit code counts."""
+    try:
+        print(text, file=stream or sys.stdout, flush=True)
+    except BrokenPipeError:
+        flush_or_forget()
+
+
+def flush_or_forget() -> None:
+    """What nobody reads any more goes nowhere, from now on, and at the interpreter's end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -22,7 +22,7 @@ from rich.live import Live
 
 from wnohang import cli
 from wnohang.commands.board import Board
-from wnohang.commands.common import UsageError
+from wnohang.commands.common import UsageError, say
 from wnohang.coverage import conformance_folder, conformance_tests
 from wnohang.report.record import Verdict
 from wnohang.report.score import score, score_by_server
@@ -220,22 +220,22 @@ def _list(board: Board, console: Console, events: IO[bytes]) -> None:
     for event in _messages(events):
         record = board.take(event) if event is not None else None
         if event is not None and event["event"] == "header":
-            print(*board.header, sep="\n", flush=True)
+            say("\n".join(board.header))
         if record is not None and known.get((record.server, record.id)) != record.verdict:
             known[record.server, record.id] = record.verdict
-            print(line(record), flush=True)
+            say(line(record))
 
 
 def _conclude(board: Board, code: int, output: str) -> int:
     """The failures in full and the score; what pytest said, when the run itself went wrong."""
     for record in board.records:
         if record.verdict in _FAILURES:
-            print(f"\n{failure(record)}")
+            say(f"\n{failure(record)}")
     if code not in (_OK, _FAILED) or not board.records:
-        print(_complaint(output), file=sys.stderr)
+        say(_complaint(output), sys.stderr)
     if board.records:
-        print()
-        print("\n".join(score_lines(score(board.records, missing=board.missing), score_by_server(board.records))))
+        lines = score_lines(score(board.records, missing=board.missing), score_by_server(board.records))
+        say("\n".join(["", *lines]))
     return code if code >= 0 else 3
 
 

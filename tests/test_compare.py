@@ -95,6 +95,9 @@ def test_a_name_that_could_be_several_is_refused_with_all_of_them() -> None:
         (["fork", "thread", "--what"], "do not know what to do with '--what'"),
         (["fork", "thread", "--json", "/proc/none/x.json"], "cannot write /proc/none/x.json"),
         (["fork", "thread", "--html", "/"], "cannot write /: it is a folder"),
+        # To ask whether it is a folder fails, as where a folder on the way may not be entered by this user.
+        (["fork", "thread", "--html", "x" * 300], "File name too long"),
+        (["fork", "thread", "--json", "x" * 300], "File name too long"),
         (["fork", "thread", "--html", ""], "it is a folder"),
         (["fork", "thread", "--html", "x", "--json", "x"], "give two files"),
     ],

@@ -6,6 +6,7 @@ lines of TOML. See docs/dialects.md.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable
@@ -113,7 +114,7 @@ def dialect(name_or_path: str) -> Dialect:
     """The built-in dialect of that name, or the one that the TOML file describes; DialectError in one line."""
     if name_or_path in BUILT_IN:
         return BUILT_IN[name_or_path]
-    if not name_or_path.endswith(".toml") and not Path(name_or_path).is_file():
+    if not name_or_path.endswith(".toml") and not os.path.isfile(name_or_path):
         raise DialectError(
             f"unknown dialect {name_or_path!r}: {_meant(name_or_path, BUILT_IN)}Built in are {', '.join(BUILT_IN)}; "
             "anything else is described by a file whose name ends in .toml"

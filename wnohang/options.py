@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -116,13 +117,13 @@ def read_options(config: pytest.Config) -> Options:
 
 def _require_writable(path: Path) -> None:
     """The result file is replaced in one step (rename), so that it is the folder that has to be writable."""
-    if not path.parent.is_dir():
-        raise UsageError(f"--verdicts: {path.parent} is not a folder")
-    if path.is_dir():
+    if os.path.isdir(path):  # of a folder that may not be entered it says no, where Path.is_dir raises
         raise UsageError(f"--verdicts: {path} is a folder; type the name of a file in it")
     try:
-        tempfile.TemporaryFile(dir=path.parent).close()
+        tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp").close()
     except OSError as failure:
+        if not isinstance(failure, PermissionError) and not os.path.isdir(path.parent):
+            raise UsageError(f"--verdicts: {path.parent} is not a folder") from None
         raise UsageError(f"--verdicts: no file can be made in {path.parent}: {failure.strerror}") from None
 
 
@@ -180,7 +181,7 @@ def _with_commands(common: Target, command: str | None, name: str | None) -> lis
 
 def _absolute(name: str) -> str:
     """Workers of a parallel run may stand in another folder. A server named echo is not the dialect of that name."""
-    return str(Path(name).absolute()) if name not in BUILT_IN and Path(name).is_file() else name
+    return str(Path(name).absolute()) if name not in BUILT_IN and os.path.isfile(name) else name
 
 
 def _number(option: str, text: str | None, low: float, high: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from wnohang.commands.common import UsageError, console, no_more
+from wnohang.commands.common import UsageError, console, flush_or_forget, no_more, say
 from wnohang.report import comparison, comparison_page
 from wnohang.report.comparison_table import tables
 
@@ -111,10 +112,13 @@ def _conclude(measuring: Comparison, outputs: _Outputs) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show µ gets the figures all the same
     screen = console()
-    for each in tables(document, screen.width):
-        screen.print(each)
+    try:
+        for each in tables(document, screen.width):
+            screen.print(each)
+    except BrokenPipeError:  # the reader (`| head`) has seen enough; everything was measured, and is written
+        flush_or_forget()
     for path in outputs.paths:
-        print(f"written: {path}", file=sys.stderr)
+        say(f"written: {path}", sys.stderr)
 
 
 class _Outputs:
@@ -124,7 +128,7 @@ class _Outputs:
         self._json, self._html = json, html
         self.paths = [each for each in (json, html) if each is not None]
         for each in self.paths:
-            if not each.name or each.is_dir():
+            if not each.name or os.path.isdir(each):  # Path.is_dir raises where a folder on the way may not be entered
                 raise UsageError(f"cannot write {each}: it is a folder; give a file in it")
         if json is not None and html is not None and json.resolve() == html.resolve():
             raise UsageError(f"--json and --html are both {json}: give two files")

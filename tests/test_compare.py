@@ -413,8 +413,12 @@ def test_a_server_that_ignores_the_signal_has_not_crashed(tmp_path: Path) -> Non
 @pytest.fixture
 def results() -> Results:
     """Two servers that were never started, and figures as they might be."""
-    two = tuple(names.of_command(f"{each}=./x {{port}}", "echo", None) for each in ("forks", "threads"))
-    made = Results(plan.Plan(two, clients=(1, 50), rounds=3), {"load_at_the_start": 1.0, **ENVIRONMENT})
+    return two_servers("forks", "threads", rounds=3)
+
+
+def two_servers(first: str, second: str, rounds: int) -> Results:
+    two = tuple(names.of_command(f"{each}=./x {{port}}", "echo", None) for each in (first, second))
+    made = Results(plan.Plan(two, clients=(1, 50), rounds=rounds), {"load_at_the_start": 1.0, **ENVIRONMENT})
     made.works("forks", "fork", ["seen"])
     made.works("threads", "thread", ["seen"])
     return made
@@ -461,6 +465,29 @@ def test_a_claim_is_contradicted_only_when_most_rounds_do(results: Results) -> N
     assert claim(results.document(), "Heavy-weight")["verdict"] == comparison_claims.CONTRADICTS
     fill(results, "start", [3, 30, 3, 30], [10, 10, 10, 10])
     assert claim(results.document(), "Heavy-weight")["verdict"] == comparison_claims.IN_PART
+
+
+@pytest.mark.parametrize("rounds", [3, 4])
+def test_the_claims_have_the_figures_of_the_tables(rounds: int) -> None:
+    """Of both directions, and of an even number of rounds too: there the median of 1/x is not 1 over that of x."""
+    forks, threads = [40.0, 80.0, 15.0, 62.0][:rounds], [10.0, 10.0, 10.0, 11.0][:rounds]
+    for first, second, text in (("forks", "threads", "Light-weight"), ("threads", "forks", "Heavy-weight")):
+        made = two_servers(first, second, rounds)
+        fill(made, "memory", forks, threads)
+        document = made.document()
+        said = comparison_figures.ratio(result(document, "memory", second)["ratio"])
+        assert f"memory of a client {said} times (50 clients)" in claim(document, text)["measured"]
+
+
+def test_figures_of_too_few_rounds_are_not_called_unmeasured() -> None:
+    made = two_servers("forks", "threads", rounds=2)
+    fill(made, "memory", [30, 31], [10, 10])
+    document = made.document()
+    comparison.validate(document)
+    for text in ("Heavy-weight", "Light-weight"):
+        assert claim(document, text)["verdict"] == comparison_claims.TOO_FEW
+        assert "3 rounds are needed" in claim(document, text)["measured"]
+    assert claim(document, "May synchronize threads")["verdict"] == comparison_claims.OPEN
 
 
 def test_what_was_not_measured_is_not_claimed(results: Results) -> None:
@@ -547,6 +574,29 @@ def test_a_document_survives_being_written_and_read(results: Results, tmp_path: 
 )
 def test_a_figure_has_three_digits_that_count(value: float, words: str) -> None:
     assert comparison_figures.figure(value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0, "0"),
+        (0.0042, "0.0042"),
+        (0.031, "0.031"),
+        (0.0999, "0.10"),
+        (0.00999, "0.010"),
+        (0.314, "0.31"),
+        (2.5, "2.50"),
+        (15.2, "15.2"),
+    ],
+)
+def test_a_factor_has_two_digits_that_count(value: float, words: str) -> None:
+    assert comparison_figures.times(value) == words
+
+
+def test_the_headline_of_the_page_shows_the_spread(results: Results) -> None:
+    fill(results, "memory", [100, 100, 100], [0.4, 3.1, 20])
+    (row,) = re.findall(r'<table class="short">.*?<th>threads</th>(.*?)</tr>', comparison_page.page(results.document()))
+    assert row == "<td>0.031 <small>[0.0040-0.20]</small><br><small>50 clients</small></td>"
 
 
 @pytest.mark.parametrize("values", [[5, 6], [1, 900], [0, 40], [0, 1, 4000], [0, 0], [3, 3], [0.4, 70000]])

@@ -112,14 +112,15 @@ class Results:
     def _result(self, server: str, measure: str, clients: int) -> dict[str, Any]:
         values = self._values[server, measure, clients]
         base = self._values.get((self.plan.servers[0].name, measure, clients), {})
-        ratios = [value / base[number] for number, value in sorted(values.items()) if base.get(number)]
+        # A start-up is a difference, and may come out below zero; nothing is so many times as much as that.
+        ratios = [value / base[number] for number, value in sorted(values.items()) if base.get(number, 0) > 0]
         busy = self._busy.get((server, measure, clients))
         return {
             "server": server,
             "clients": clients,
             "values": [{"round": number, "value": round(value, 3)} for number, value in sorted(values.items())],
             **_summary(list(values.values()), 3),
-            "ratio": _summary(ratios, 4) if ratios else None,
+            "ratio": _summary(ratios, 6) if ratios else None,
             "client_busy": round(statistics.median(busy), 3) if busy else None,
         }
 

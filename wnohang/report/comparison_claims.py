@@ -1,17 +1,21 @@
 """The course text's own comparison, "fork() vs pthread_create()", sentence by sentence, and what was measured of each.
 
 A sentence is held against a forking and a threading server of the same language in the same run. What a load cannot
-show is said to be so. A sentence agrees, or contradicts, where three rounds of four do.
+show is said to be so. A sentence agrees, or contradicts, where three rounds of four do;
+fewer than three rounds tell nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from wnohang.report.comparison_figures import crash_words, ratio
 
 Document = Mapping[str, Any]
 
-AGREES, IN_PART, CONTRADICTS, OPEN = "agrees", "in part", "contradicts", "not measured"
+AGREES, IN_PART, CONTRADICTS, OPEN, TOO_FEW = "agrees", "in part", "contradicts", "not measured", "too few rounds"
 # One round, or two, may be noise: the same two programs gave ratios of 1 and of 44 for the start of a worker.
 _ROUNDS = 3
 # Two figures that differ by less are called equal.
@@ -24,18 +28,21 @@ class _Pair:
     def __init__(self, document: Document, forking: str, threading: str) -> None:
         self.document, self.forking, self.threading = document, forking, threading
 
-    def values(self, measure: str) -> tuple[int, list[float]] | None:
-        """Fork over thread, round by round, with the most clients that both have held; None where there is no such."""
+    def ratios(self, measure: str, above: str, under: str) -> tuple[int, list[float]] | None:
+        """One over the other, round by round, with the most clients that both have held; None where there is no such.
+
+        Sorted. They are made like those of the tables, in which the same two servers may stand above each other.
+        """
         (results,) = (each["results"] for each in self.document["measures"] if each["id"] == measure)
         by = {(each["server"], each["clients"]): each["values"] for each in results}
-        sizes = [size for name, size in by if name == self.forking and (self.threading, size) in by]
+        sizes = [size for name, size in by if name == above and (under, size) in by]
         if not sizes:
             return None
         size = max(sizes)
-        under = {each["round"]: each["value"] for each in by[self.threading, size]}
-        above = {each["round"]: each["value"] for each in by[self.forking, size]}
-        ratios = sorted(above[each] / under[each] for each in above if under.get(each, 0) > 0 and above[each] > 0)
-        return (size, ratios) if ratios else None
+        base = {each["round"]: each["value"] for each in by[under, size]}
+        values = [(each["value"], base.get(each["round"], 0)) for each in by[above, size]]
+        found = sorted(value / than for value, than in values if than > 0)
+        return (size, found) if found else None
 
     def behaviour(self, which: str, name: str) -> dict[str, Any] | None:
         """What was seen of one of the two; None where it could not be."""
@@ -80,8 +87,10 @@ def _pairs(document: Document) -> list[_Pair]:
 
 
 def _together(verdicts: list[str]) -> str:
-    known = {each for each in verdicts if each != OPEN}
-    return OPEN if not known else known.pop() if len(known) == 1 else IN_PART
+    known = {each for each in verdicts if each not in (OPEN, TOO_FEW)}
+    if not known:
+        return TOO_FEW if TOO_FEW in verdicts else OPEN
+    return known.pop() if len(known) == 1 else IN_PART
 
 
 # --- one sentence each --------------------------------------------------------------------------------------------
@@ -95,35 +104,42 @@ _WEIGHTS = (
 
 def _heavier(pair: _Pair) -> tuple[str, str]:
     """A process costs more than a thread, in each of three currencies. Once it is there, an exchange is one more."""
-    parts, more, less, fewest = [], 0, 0, _ROUNDS
-    for measure, words in _WEIGHTS:
-        found = pair.values(measure)
-        if found is None:
-            continue
-        size, ratios = found
-        fewest = min(fewest, len(ratios))
-        quarter, middle = len(ratios) // 4, ratios[len(ratios) // 2]
-        more += ratios[quarter] > 1 and middle > _EQUAL
-        less += ratios[-1 - quarter] < 1
-        parts.append(f"{words} {middle:.1f} [{ratios[0]:.1f}-{ratios[-1]:.1f}] times ({_clients(size)})")
-    if not parts:
-        return OPEN, "no figures"
-    if fewest < _ROUNDS:
-        return OPEN, f"{fewest} round{'' if fewest == 1 else 's'} cannot tell, {_ROUNDS} are needed: {', '.join(parts)}"
-    verdict = AGREES if more == len(parts) else CONTRADICTS if less == len(parts) else IN_PART
-    if (found := pair.values("cpu_exchange")) is not None:
-        parts.append(f"each exchange after that {found[1][len(found[1]) // 2]:.1f} times ({_clients(found[0])})")
-    return verdict, f"{pair.forking} over {pair.threading}: {', '.join(parts)}"
+    measures = (*_WEIGHTS, ("cpu_exchange", "each exchange after that"))
+    return _weighed(pair, pair.forking, pair.threading, measures)
 
 
 def _lighter(pair: _Pair) -> tuple[str, str]:
     """The same figures from the other side."""
-    verdict, _ = _heavier(pair)
+    return _weighed(pair, pair.threading, pair.forking, _WEIGHTS)
+
+
+def _weighed(pair: _Pair, above: str, under: str, measures: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Both sentences stand or fall together; each has its own words."""
+    verdict, words = _verdict(pair), _words(pair, above, under, measures)
+    return verdict, f"{words}; {_ROUNDS} rounds are needed" if verdict == TOO_FEW else words
+
+
+def _verdict(pair: _Pair) -> str:
+    """Whether a process costs more."""
+    found = [each for measure, _ in _WEIGHTS if (each := pair.ratios(measure, pair.forking, pair.threading))]
+    if not found:
+        return OPEN
+    if min(len(ratios) for _, ratios in found) < _ROUNDS:
+        return TOO_FEW
+    more = [ratios[len(ratios) // 4] > 1 and statistics.median(ratios) > _EQUAL for _, ratios in found]
+    less = [ratios[-1 - len(ratios) // 4] < 1 for _, ratios in found]
+    return AGREES if all(more) else CONTRADICTS if all(less) else IN_PART
+
+
+def _words(pair: _Pair, above: str, under: str, measures: Sequence[tuple[str, str]]) -> str:
+    """One over the other, as in the tables: median and range."""
     parts = []
-    for measure, words in _WEIGHTS:
-        if (found := pair.values(measure)) is not None:
-            parts.append(f"{words} {1 / found[1][len(found[1]) // 2]:.2g} times")
-    return verdict, f"{pair.threading} over {pair.forking}: {', '.join(parts)}" if parts else "no figures"
+    for measure, words in measures:
+        if (found := pair.ratios(measure, above, under)) is not None:
+            size, ratios = found
+            summary = {"median": statistics.median(ratios), "min": ratios[0], "max": ratios[-1]}
+            parts.append(f"{words} {ratio(summary)} times ({_clients(size)})")
+    return f"{above} over {under}: {', '.join(parts)}" if parts else "no figures"
 
 
 def _clients(size: int) -> str:
@@ -149,18 +165,6 @@ def _crash_spreads(pair: _Pair) -> tuple[str, str]:
     verdict = AGREES if dead else CONTRADICTS if alive else IN_PART
     words = f"{pair.threading}: {crash_words(crash)}"
     return verdict, words + ("; there was no «may»: the signal's default action ends the process" if dead else "")
-
-
-def crash_words(crash: Mapping[str, Any]) -> str:
-    """In one sentence."""
-    if crash["others"]:
-        others = f"{crash['survived']} of {crash['others']} others were served after it"
-        if shared := crash.get("with_it"):
-            others += f" ({shared} had the same process)"
-    else:
-        others = "no other client could be connected"
-    goes_on = "the server accepted new clients" if crash["accepts"] else "no new client was accepted"
-    return f"SIGSEGV to {crash['victim']}: {others}, {goes_on}"
 
 
 def _no_signals(pair: _Pair) -> tuple[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-from wnohang.report.comparison_claims import crash_words
 
 Document = Mapping[str, Any]
 # Of the time, spent by our own client on a processor: above, a rate may be the client's limit, not the server's.
@@ -29,14 +28,24 @@ def ratio(summary: Mapping[str, float] | None) -> str:
     """The median, and the range over the rounds."""
     if summary is None:
         return ""
-    if summary["min"] == summary["max"]:
-        return times(summary["median"])
-    return f"{times(summary['median'])} [{times(summary['min'])}-{times(summary['max'])}]"
+    return f"{times(summary['median'])} {spread(summary)}".rstrip()
 
 
 def times(value: float) -> str:
-    """A factor."""
+    """A factor, in two digits that count at least: 0.0042, 0.31, 2.50, 15.2, 870."""
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.1e}")
+    if abs(rounded) < 0.1:
+        return f"{rounded:.{1 - math.floor(math.log10(abs(rounded)))}f}"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(summary: Mapping[str, float]) -> str:
+    """The range over the rounds; nothing where there is none."""
+    if summary["min"] == summary["max"]:
+        return ""
+    return f"[{times(summary['min'])}-{times(summary['max'])}]"
 
 
 def by_server(measure: Mapping[str, Any]) -> dict[str, dict[int, Mapping[str, Any]]]:
@@ -76,6 +85,18 @@ def behaviour_words(which: str, found: Mapping[str, Any]) -> str:
     if "unknown" in found:
         return f"not known: {found['unknown']}"
     return {"crash": crash_words, "descriptors": _descriptors, "processes": _processes}[which](found)
+
+
+def crash_words(crash: Mapping[str, Any]) -> str:
+    """In one sentence."""
+    if crash["others"]:
+        others = f"{crash['survived']} of {crash['others']} others were served after it"
+        if shared := crash.get("with_it"):
+            others += f" ({shared} had the same process)"
+    else:
+        others = "no other client could be connected"
+    goes_on = "the server accepted new clients" if crash["accepts"] else "no new client was accepted"
+    return f"SIGSEGV to {crash['victim']}: {others}, {goes_on}"
 
 
 def _descriptors(found: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from wnohang.report.comparison_figures import (
     ratio,
     sizes,
     skipped_lines,
+    spread,
     times,
 )
 from wnohang.report.comparison_plot import colour, plot
@@ -73,7 +74,7 @@ summary { cursor: pointer; color: #0550ae; font-size: .9rem; }
 .verdict { display: inline-block; white-space: nowrap; padding: .05rem .6rem; border-radius: 1rem; font-size: .85rem;
   font-weight: 600; color: #fff; }
 .agrees { background: #1a7f37; } .contradicts { background: #b3261e; } .in-part { background: #8a5a00; }
-.not-measured { background: #6e7781; }
+.not-measured, .too-few-rounds { background: #6e7781; }
 blockquote { margin: 0; }
 @media (max-width: 900px) {
   .plots { grid-template-columns: minmax(0, 1fr); }
@@ -167,8 +168,9 @@ def _shortly(measure: Mapping[str, Any], name: str) -> str:
     if not compared:
         return "<td>-</td>"
     size = max(compared)
-    middle = times(found[size]["ratio"]["median"])
-    return f"<td>{middle}<br><small>{size} client{'' if size == 1 else 's'}</small></td>"
+    of = found[size]["ratio"]
+    range_ = f" <small>{spread(of)}</small>" if spread(of) else ""
+    return f"<td>{times(of['median'])}{range_}<br><small>{size} client{'' if size == 1 else 's'}</small></td>"
 
 
 def _card(document: Document, measure: Mapping[str, Any]) -> str:

@@ -25,7 +25,13 @@ from wnohang.report.comparison_figures import (
     skipped_lines,
 )
 
-_STYLES = {"agrees": "green", "in part": "yellow", "contradicts": "bold red", "not measured": "dim"}
+_STYLES = {
+    "agrees": "green",
+    "in part": "yellow",
+    "contradicts": "bold red",
+    "not measured": "dim",
+    "too few rounds": "dim",
+}
 
 
 # Columns of a terminal that one number of clients needs: "1000 clients", and "0.15 [0.12-4.15]".

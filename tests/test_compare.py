@@ -452,6 +452,15 @@ def test_a_figure_of_zero_has_no_ratio(results: Results) -> None:
     assert result(results.document(), "memory", "threads")["ratio"] is None
 
 
+def test_a_figure_below_zero_is_no_base_of_a_ratio(results: Results) -> None:
+    """The start-up of a worker is a difference of two times."""
+    fill(results, "start", [-3, -2, 10], [5, 5, 5])
+    document = results.document()
+    assert result(document, "start", "threads")["ratio"] == {"median": 0.5, "min": 0.5, "max": 0.5}
+    assert "start-up of a worker 0.50 times" in claim(document, "Light-weight")["measured"]
+    comparison_page.page(document)
+
+
 def claim(document: dict[str, Any], text: str) -> dict[str, Any]:
     return next(dict(each) for each in document["claims"] if each["claim"] == text)
 
@@ -580,6 +589,7 @@ def test_a_figure_has_three_digits_that_count(value: float, words: str) -> None:
     ("value", "words"),
     [
         (0, "0"),
+        (-0.0042, "-0.0042"),
         (0.0042, "0.0042"),
         (0.031, "0.031"),
         (0.0999, "0.10"),

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ def add_to(commands: Commands) -> None:
         "--server", dest="commands", metavar="NAME=CMD", action="append", default=[],
         help='a server of yours, under a name that you give it: mine="./mine {port}"',
     )  # fmt: skip
-    command.add_argument("--dialect", default="echo", help="of your servers: what one exchange is (default echo)")
+    command.add_argument("--dialect", help="of your servers: what one exchange is (default echo)")
     command.add_argument("--cwd", metavar="FOLDER", help="where to start your servers")
     command.add_argument("--clients", default="1,5,50,200,1000", metavar="N,N", help="default 1,5,50,200,1000")
     command.add_argument("--rounds", type=int, default=5, metavar="N", help="how often all of it is measured (5)")
@@ -57,17 +58,32 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, unknown: Sequence[str], command: Sequence[str] | None) -> int:
     """Measure, show, write."""
-    no_more(unknown, command, USAGE)
+    # argparse takes the names in one piece: those after an option are left over, like options that nobody knows.
+    later = [each for each in unknown if not each.startswith("-")]
+    no_more([each for each in unknown if each.startswith("-")], command, USAGE)
+    _check_for_own(options)
     # Only now: the machinery is of no use to the other commands.
     from wnohang import compare
 
     try:
-        servers = compare.contestants(options.names, options.commands, spoken=options.dialect, cwd=options.cwd)
+        servers = compare.contestants(
+            [*options.names, *later], options.commands, spoken=options.dialect or "echo", cwd=options.cwd
+        )
         plan = compare.Plan(tuple(servers), compare.sizes(options.clients), _rounds(options.rounds), options.seconds)
         outputs = _Outputs(options.json, options.html)
         return _measured(compare.Comparison(_checked(plan)), outputs)
     except compare.UsageError as error:
         raise UsageError(str(error)) from None
+
+
+def _check_for_own(options: argparse.Namespace) -> None:
+    """The servers of the gallery have dialects and folders of their own, which nobody can give them."""
+    for option, value in (("--dialect", options.dialect), ("--cwd", options.cwd)):
+        if value is not None and not options.commands:
+            raise UsageError(
+                f"{option} is for your own servers, and there is none; "
+                f'type: wnohang compare fork --server mine="./mine {{port}}" {option} {shlex.quote(value)}'
+            )
 
 
 def _rounds(number: int) -> int:

@@ -81,9 +81,14 @@ def of_gallery(typed: str, servers: Mapping[str, GalleryServer]) -> Contestant:
 def of_command(text: str, spoken: str, cwd: str | None) -> Contestant:
     """NAME=COMMAND, as --server takes it; UsageError."""
     name, equals, command = text.partition("=")
-    if not equals or not name.strip() or not name.strip().isprintable() or set(" ./{\"'") & set(name.strip()[:1]):
-        raise UsageError(f'--server {text!r} has no name; type for example --server mine="./mine {{port}}"')
-    return Contestant(Target(name.strip(), parse_command(command), spoken, cwd=cwd), "command")
+    name = name.strip()
+    is_name = name.isprintable() and not set(" ./{\"'") & set(name[:1] or " ")
+    if not equals or not is_name:
+        lacks = "command" if is_name and not set(" /{") & set(name) else "name"
+        raise UsageError(
+            f'--server {text!r} has no {lacks}; type NAME=CMD, for example --server mine="./mine {{port}}"'
+        )
+    return Contestant(Target(name, parse_command(command), spoken, cwd=cwd), "command")
 
 
 def contestants(

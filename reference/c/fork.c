@@ -2,8 +2,8 @@
  * A concurrent TCP echo server: one child process per client.
  *
  * Course text, sections "Use fork()", "Handling SIGCHLD Signals", "waitpid()", "Handling EINTR Errors"; UNP 4.8 (who
- * closes what), 5.8 to 5.10 (the handler). New against iterative.c: the session runs in a child, and children that
- * ended are reaped.
+ * closes what), 5.8 to 5.10 (the handler), 30.5. New against iterative.c: the session runs in a child, and children
+ * that ended are reaped.
  */
 #include "echo.h"
 

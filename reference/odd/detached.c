@@ -1,7 +1,7 @@
 /*
  * A thread per client, created detached: an attribute instead of a call in the thread.
  *
- * Course text, section "pthread create()"; UNP 26.3. Compiled with -DTINY_STACKS every stack is as small as the system
+ * Course text, section "pthread create()"; UNP 26.2. Compiled with -DTINY_STACKS every stack is as small as the system
  * allows with the buffer of echo() in it: thousands of clients then fit where eight-megabyte stacks stop at hundreds.
  */
 #include "../c/echo.h"

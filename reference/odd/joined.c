@@ -1,7 +1,7 @@
 /*
  * A thread per client, not detached: each ended thread reports itself to a reaper thread, which joins it.
  *
- * UNP 26.3 (pthread_join), 26.8 (condition variables). For a server that wants to know when and how its threads ended.
+ * UNP 26.2 (pthread_join), 26.8 (condition variables). For a server that wants to know when and how its threads ended.
  * The queue is a list through the clients themselves, so reporting can never fail for want of memory.
  */
 #include "../c/echo.h"

@@ -1,6 +1,6 @@
 """A concurrent TCP echo server: one child process per client.
 
-Course text, sections "Use fork()", "Handling SIGCHLD Signals", "waitpid()"; UNP 4.8, 5.8 to 5.10. New against
+Course text, sections "Use fork()", "Handling SIGCHLD Signals", "waitpid()"; UNP 4.8, 5.8 to 5.10, 30.5. New against
 iterative.py: the session runs in a child, children that ended are reaped, and those that live end with the server.
 """
 

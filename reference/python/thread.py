@@ -1,6 +1,6 @@
 """A concurrent TCP echo server: one thread per client.
 
-Course text, sections "pthread create()" and "Multi-thread TCP Echo Server"; UNP 26.3 and 26.5. New against
+Course text, sections "pthread create()" and "Multi-thread TCP Echo Server"; UNP 26.2, 26.4 and 30.10. New against
 iterative.py: the session runs in a thread. Against fork.py: no signals, no zombies, no table, but no isolation either.
 """
 

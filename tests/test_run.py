@@ -175,12 +175,13 @@ def test_a_declared_model_is_judged() -> None:
     assert re.search(r"^THRD-4 .*PASS", done.stdout, re.MULTILINE)  # what applies is what was seen
 
 
-@pytest.mark.parametrize("wrong", ["forkk", "pol", "prefork+epol", "fork+thread", "poll+"])
+@pytest.mark.parametrize("wrong", ["forkk", "FORK", "signal-driven", "pol", "prefork+epol", "fork+thread", "poll+"])
 def test_an_unknown_model_is_answered_with_the_known_ones(wrong: str) -> None:
     """What may be typed, and what was probably meant."""
     done = matrix.whole_run("--server=./server {port}", f"--server-model={wrong}")
     assert done.returncode == 4, done.stdout
-    for word in ("prefork", "io_uring", *({"forkk": ["mean fork"], "pol": ["mean poll"]}.get(wrong, []))):
+    meant = {"forkk": "fork", "FORK": "fork", "signal-driven": "sigio", "pol": "poll"}
+    for word in ("prefork", "io_uring", *([f"did you mean {meant[wrong]}?"] if wrong in meant else [])):
         assert word in done.stderr
     assert ("did you mean epoll?" in done.stderr) == (wrong == "prefork+epol")
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

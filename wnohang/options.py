@@ -24,6 +24,16 @@ from wnohang.requirement import UnknownRequirement, find
 EMBEDDED = ("python/fork", "python/thread")
 _EMBEDDED_COUNTERS = ("python/counter-fork-lock", "python/counter-thread-lock")
 _MOST_CLIENTS = 500
+# What the course text and others call some of the models, and the judge does not.
+_ALSO_CALLED = {
+    "signal-driven": "sigio",
+    "asynchronous": "aio",
+    "io-uring": "io_uring",
+    "iouring": "io_uring",
+    "process per client": "fork",
+    "thread per client": "thread",
+    "event loop": "event-loop",
+}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -245,5 +255,6 @@ def _waivers(path: str | None) -> dict[str, str]:
 def _close(wrong: str, names: Sequence[str]) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(wrong, names, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    meant = {**{name: name for name in names}, **_ALSO_CALLED}
+    close = get_close_matches(wrong.lower(), meant, n=1)
+    return f" (did you mean {meant[close[0]]}?)" if close else ""

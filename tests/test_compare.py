@@ -367,6 +367,25 @@ def test_a_run_that_is_ended_says_so_and_leaves_nobody(tmp_path: Path) -> None:
     assert running_with(str(tmp_path)) == []
 
 
+@pytest.mark.parametrize(("unread", "code"), [("stdout", 0), ("stderr", 3)])
+def test_a_reader_that_goes_early_is_no_success_before_all_is_measured(tmp_path: Path, unread: str, code: int) -> None:
+    """The progress goes to standard error, from the start; the tables come last, when the files are written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = ["python/fork", "python/thread", "--json", str(tmp_path / "x.json")]
+    line += ["--clients", "1", "--rounds", "1", "--seconds", "0.05"]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "wnohang", "compare", *line], cwd=Path(cli.__file__).parents[1], check=False,
+            stdout=writer if unread == "stdout" else subprocess.DEVNULL,
+            stderr=writer if unread == "stderr" else subprocess.DEVNULL,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert done.returncode == code
+    assert comparison.read(tmp_path / "x.json")["complete"] == (code == 0)
+
+
 def running_with(argument: str) -> list[str]:
     found = []
     for each in Path("/proc").iterdir():

@@ -62,11 +62,11 @@ int main(int argc, char **argv)
 		struct timeval pause = { .tv_usec = PAUSE * 1000 };
 		int most = fill(&readable, &writable, resting ? -1 : listener);
 		int ready = select(most, &readable, &writable, NULL, resting ? &pause : NULL);
-		if (ready < 0 && errno != EINTR)
+		if (ready < 0 && errno != EINTR && errno != ENOMEM)
 			die("select");
 		resting = false;
 		if (ready <= 0)
-			continue; /* the sets are undefined after EINTR, and empty after the pause */
+			continue; /* the sets are undefined after an error, and empty after the pause */
 		serve(&readable, &writable); /* before the newcomers: a number given anew is not yet in the sets */
 		if (FD_ISSET(listener, &readable))
 			resting = !let_in(listener);

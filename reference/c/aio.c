@@ -12,7 +12,8 @@
  *
  * The price: glibc does all this with threads, one for each operation that waits, so an idle client costs a thread, as
  * in thread.c. By default there are 20 at most, and 20 silent clients would keep all others waiting for ever (CONC-9).
- * Hence aio_init, and no more clients than threads. And when a thread cannot be created, glibc says nothing: the
+ * Hence aio_init, and no more clients than threads: the one that would be number 2,001 (MOST) waits in the backlog,
+ * without a word from anybody, until another one goes. And when a thread cannot be created, glibc says nothing: the
  * operation waits until another one ends (RES-3). Hence cancel_what_waits.
  */
 #define _GNU_SOURCE 1 /* aio_init */

@@ -1,4 +1,8 @@
-/* What a forked worker does first, the same in every variant that forks; fork.c spells it out. */
+/*
+ * What a forked worker does first, the same in every variant that forks; fork.c spells it out.
+ *
+ * Course text, section "Use fork()"; prctl(2). Not in UNP: it is Linux's own way.
+ */
 #ifndef WORKER_H
 #define WORKER_H
 

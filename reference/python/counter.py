@@ -2,7 +2,10 @@
 
 INCR adds one to a number that all clients share and answers the new value; GET answers the value; any other line
 answers ERR. How the number is kept, and how two workers at once are kept from spoiling it, is what the servers differ
-in: each gives its own `add`. The rule of this file: nothing is sent or received while a lock is held (SYNC-4).
+in: each gives its own `add`.
+
+Course text, section "Synchronize threads"; UNP 26.7. The rule of this file: nothing is sent or received while a lock is
+held (SYNC-4).
 """
 
 import errno

@@ -27,6 +27,8 @@ def fits(session: Session) -> bool:
 
 def serve(door: Door) -> None:
     """Wait until somebody is ready, give everybody who is one turn, for ever."""
+    if door.fileno() >= FD_SETSIZE:
+        sys.exit(f"the listener's descriptor, {door.fileno()}, has no room in an fd_set")
     sessions: set[Session] = set()
     while True:
         readers: list[Session | Door] = [each for each in sessions if not each.owed]

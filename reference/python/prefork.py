@@ -73,8 +73,8 @@ def work(listener: socket.socket) -> None:
         os._exit(1)  # what the parent has in its buffers and its cleanups is not the child's to do
 
 
-def fill(listener: socket.socket) -> None:
-    """Fork until the pool is full, or until fork fails: then there are fewer, and a later round tries again."""
+def fill(listener: socket.socket, told: bool) -> bool:
+    """Fork until the pool is full. False when fork fails: then there are fewer, and a later round tries again."""
     try:
         while len(workers) < WORKERS:
             pid = os.fork()
@@ -82,7 +82,10 @@ def fill(listener: socket.socket) -> None:
                 work(listener)
             workers.add(pid)
     except OSError as error:
-        print("fork:", error, file=sys.stderr)
+        if not told:
+            print("fork:", error, file=sys.stderr)
+        return False
+    return True
 
 
 def reap() -> None:
@@ -104,9 +107,9 @@ def main() -> None:
     """Keep the pool full until a signal says to end."""
     signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)  # they wait until they are asked for; none is lost meanwhile
     listener = open_listener(int(sys.argv[1]) if len(sys.argv) > 1 else 7007)
+    full = True
     while True:
-        fill(listener)
-        full = len(workers) == WORKERS
+        full = fill(listener, told=not full)  # a fork that fails is told once, not ten times a second
         told = signal.sigwaitinfo(AWAITED) if full else signal.sigtimedwait(AWAITED, PAUSE)
         if told and told.si_signo in ENDING:
             end(told.si_signo)

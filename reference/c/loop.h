@@ -21,6 +21,7 @@
 struct client {
 	int socket;
 	bool busy; /* for loops that are told of changes: the last turn moved something, so the next one may too */
+	struct client *next; /* for loops that keep a queue of them */
 	size_t sent, have; /* buffer[sent..have) is still to be returned */
 	char buffer[16384];
 };

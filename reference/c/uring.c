@@ -17,7 +17,12 @@
 enum { ORDERS = 256 }; /* that can be handed in together; how many are under way has no limit */
 
 static struct io_uring ring;
-static struct client newcomer, pause_over; /* results carry the client whom they are for; these two are for nobody */
+static struct client newcomer, rest; /* results carry the client whom they are for; these two are for nobody */
+
+/* Whoever needs an order, first come, first served. Orders are never written while results are taken: when no form is
+ * empty some have to be handed in first, and an older kernel refuses that (EBUSY) as long as it holds results for which
+ * their queue had no room. Whoever then asked again instead of taking results would ask for ever. */
+static struct client *first, **end = &first;
 
 static void quit(const char *what, int error)
 {
@@ -30,56 +35,56 @@ static bool can_be_repeated(int error)
 	return error == -EINTR || error == -EAGAIN || error == -EBUSY;
 }
 
-/* An empty form. When there is none, hand in those that are written. */
-static struct io_uring_sqe *form(void)
+static void enqueue(struct client *whom)
 {
-	struct io_uring_sqe *empty;
-	while ((empty = io_uring_get_sqe(&ring)) == NULL) {
-		int error = io_uring_submit(&ring);
-		if (error < 0 && !can_be_repeated(error))
-			quit("io_uring_submit", error);
-	}
-	return empty;
+	whom->next = NULL;
+	*end = whom;
+	end = &whom->next;
 }
 
-static void order_accept(int listener)
+static struct client *dequeue(void)
 {
-	struct io_uring_sqe *order = form();
-	io_uring_prep_accept(order, listener, NULL, NULL, 0);
-	io_uring_sqe_set_data(order, &newcomer);
+	struct client *whom = first;
+	first = whom->next;
+	if (first == NULL)
+		end = &first;
+	return whom;
 }
 
-static void order_pause(void)
+static void write_order(struct io_uring_sqe *form, struct client *whom, int listener)
 {
-	static struct __kernel_timespec length = { .tv_nsec = PAUSE * 1000000LL }; /* is read when the order is handed in */
-	struct io_uring_sqe *order = form();
-	io_uring_prep_timeout(order, &length, 0, 0);
-	io_uring_sqe_set_data(order, &pause_over);
-}
-
-static void order_next(struct client *client)
-{
-	struct io_uring_sqe *order = form();
-	if (owes(client))
-		io_uring_prep_send(order, client->socket, client->buffer + client->sent, client->have - client->sent,
-				   MSG_NOSIGNAL);
+	static struct __kernel_timespec pause = { .tv_nsec = PAUSE * 1000000LL }; /* is read when the order is handed in */
+	if (whom == &newcomer)
+		io_uring_prep_accept(form, listener, NULL, NULL, 0);
+	else if (whom == &rest)
+		io_uring_prep_timeout(form, &pause, 0, 0);
+	else if (owes(whom))
+		io_uring_prep_send(form, whom->socket, whom->buffer + whom->sent, whom->have - whom->sent, MSG_NOSIGNAL);
 	else
-		io_uring_prep_recv(order, client->socket, client->buffer, sizeof client->buffer, 0);
-	io_uring_sqe_set_data(order, client);
+		io_uring_prep_recv(form, whom->socket, whom->buffer, sizeof whom->buffer, 0);
+	io_uring_sqe_set_data(form, whom);
 }
 
-static void let_in(int listener, int result)
+/* As many as there are empty forms. */
+static void write_orders(int listener)
+{
+	struct io_uring_sqe *form;
+	while (first != NULL && (form = io_uring_get_sqe(&ring)) != NULL)
+		write_order(form, dequeue(), listener);
+}
+
+static void let_in(int result)
 {
 	if (is_shortage(-result)) {
-		order_pause();
+		enqueue(&rest);
 		return;
 	}
 	if (result == -EBADF || result == -EINVAL || result == -ENOTSOCK)
 		quit("accept", result); /* a mistake in this program, or a kernel before 5.5 */
 	struct client *client = result < 0 ? NULL : new_client(result);
 	if (client != NULL)
-		order_next(client);
-	order_accept(listener);
+		enqueue(client);
+	enqueue(&newcomer);
 }
 
 /* What was ordered for the client has been done, or has failed. */
@@ -95,24 +100,23 @@ static void go_on(struct client *client, int result)
 		client->sent = 0;
 		client->have = (size_t)result;
 	}
-	order_next(client);
+	enqueue(client);
 }
 
-static void hand_out_results(int listener)
+static void take_results(void)
 {
-	unsigned head, count = 0;
 	struct io_uring_cqe *each;
-	io_uring_for_each_cqe(&ring, head, each) {
+	while (io_uring_peek_cqe(&ring, &each) == 0) {
 		struct client *whom = io_uring_cqe_get_data(each);
+		int result = each->res;
+		io_uring_cqe_seen(&ring, each); /* its place is the kernel's again */
 		if (whom == &newcomer)
-			let_in(listener, each->res);
-		else if (whom == &pause_over)
-			order_accept(listener);
+			let_in(result);
+		else if (whom == &rest)
+			enqueue(&newcomer);
 		else
-			go_on(whom, each->res);
-		count++;
+			go_on(whom, result);
 	}
-	io_uring_cq_advance(&ring, count);
 }
 
 int main(int argc, char **argv)
@@ -122,11 +126,12 @@ int main(int argc, char **argv)
 	if (error < 0) /* before anybody can connect */
 		quit("io_uring is not permitted here, or this kernel has none", error);
 	int listener = open_listener(port_from(argc, argv));
-	order_accept(listener);
+	enqueue(&newcomer);
 	for (;;) {
-		error = io_uring_submit_and_wait(&ring, 1);
+		write_orders(listener);
+		error = io_uring_submit_and_wait(&ring, first == NULL ? 1 : 0); /* do not wait while somebody has no order yet */
 		if (error < 0 && !can_be_repeated(error))
 			quit("io_uring_submit_and_wait", error);
-		hand_out_results(listener);
+		take_results();
 	}
 }

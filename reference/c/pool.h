@@ -32,8 +32,6 @@ static inline bool start_worker(void (*work)(int listener), int listener, pid_t 
 		work(listener);
 		_exit(EXIT_SUCCESS);
 	}
-	if (child < 0)
-		perror("fork");
 	return child > 0;
 }
 
@@ -41,13 +39,18 @@ static inline bool start_worker(void (*work)(int listener), int listener, pid_t 
 static inline void keep_workers(int size, void (*work)(int listener), int listener)
 {
 	pid_t server = getpid();
+	bool told = false; /* that fork fails: once, for it is tried ten times a second */
 	for (int living = 0;;) {
 		while (living < size && start_worker(work, listener, server))
 			living++;
-		/* Blocking is right here: this process has nothing else to do. If a fork failed, look again in a moment. */
 		bool complete = living == size;
-		if (!complete)
-			poll(NULL, 0, 100);
+		if (!complete && !told)
+			perror("fork");
+		told = !complete;
+		/* Workers that die at birth must not make this a loop that burns the processor; neither must a fork that fails.
+		 * The pause follows the births, so that a worker that crashes later is replaced at once. */
+		poll(NULL, 0, 100);
+		/* Blocking is right here: this process has nothing else to do. If a fork failed, there is: try again. */
 		while (living > 0 && waitpid(-1, NULL, complete ? 0 : WNOHANG) > 0) {
 			living--;
 			complete = false; /* the first one was waited for; take the others that ended with it, and go on */

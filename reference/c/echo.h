@@ -23,9 +23,19 @@ static inline void die(const char *what)
 	exit(EXIT_FAILURE);
 }
 
+/* An argument of the command line, or what stands for it when there is none; -1 when it is not a number, as "7x" is. */
+static inline long number_from(int argc, char **argv, int which, long otherwise)
+{
+	if (argc <= which)
+		return otherwise;
+	char *end; /* of what strtol could read */
+	long number = strtol(argv[which], &end, 10);
+	return *end == '\0' ? number : -1;
+}
+
 static inline uint16_t port_from(int argc, char **argv)
 {
-	long port = argc > 1 ? strtol(argv[1], NULL, 10) : 7007;
+	long port = number_from(argc, argv, 1, 7007);
 	if (port < 1 || port > 65535) {
 		fprintf(stderr, "usage: %s [PORT]\n", argv[0]);
 		exit(EXIT_FAILURE);

@@ -15,7 +15,7 @@ enum { WORKERS = 8, MOST_WORKERS = 4096 };
 /* The second argument of the command line, or eight. */
 static inline int pool_size_from(int argc, char **argv)
 {
-	long size = argc > 2 ? strtol(argv[2], NULL, 10) : WORKERS;
+	long size = number_from(argc, argv, 2, WORKERS);
 	if (size < 1 || size > MOST_WORKERS) {
 		fprintf(stderr, "usage: %s [PORT [WORKERS]]\n", argv[0]);
 		exit(EXIT_FAILURE);

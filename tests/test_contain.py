@@ -16,10 +16,11 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from wnohang.contain import Cell, ContainmentError, LaunchError, Limits, Nursery
+from wnohang.contain import Cell, ContainmentError, LaunchError, Limits, Nursery, channel
 from wnohang.observe import process, tree
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -242,6 +243,32 @@ def test_a_killed_init_takes_its_server_along(nursery: Nursery, mark: str) -> No
 
 
 # --- sweeping, messages, resources ------------------------------------------------------------------------------
+
+
+def test_an_answer_that_was_not_waited_for_is_never_taken_for_another(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = start(nursery, "serve")
+    send = channel.send_message
+
+    def interrupted(*arguments: Any) -> None:
+        send(*arguments)
+        raise KeyboardInterrupt  # Ctrl-C, when the question is on its way
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(channel, "send_message", interrupted)
+        cell.exit_status()
+    with pytest.raises(ContainmentError, match="mid-sentence"):
+        cell.output()
+    cell.close()
+
+
+def test_a_refusal_is_an_answer(nursery: Nursery) -> None:
+    cell = start(nursery, "serve")
+    with pytest.raises(ContainmentError, match="in the cell"), cell.tuned("no_such_parameter", "1"):
+        pass
+    assert cell.exit_status() is None
+    cell.close()
 
 
 def test_a_swept_cell_takes_another_server(nursery: Nursery) -> None:

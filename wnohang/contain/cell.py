@@ -287,29 +287,36 @@ class Cell:
     ) -> tuple[dict[str, Any], list[int]]:
         if self.closed or self._unusable:
             raise ContainmentError("the cell is closed" if self.closed else "the cell was left in mid-sentence")
+        # Until the answer is here: should Ctrl-C come in between, it would be taken for that of the next question.
+        self._unusable = True
         try:
             channel.send_message(self._control, {"op": request, **arguments}, descriptors)
         except OSError as failure:
+            self._unusable = False  # nothing was asked
             raise ContainmentError(f"the cell's init has gone: {failure}") from failure
-        try:
-            return self._receive()
-        except BaseException:
-            self._unusable = True  # Ctrl-C came in between: the answer would be taken for that of the next question
-            raise
+        answer = self._receive_any()
+        self._unusable = False
+        return _unless_refused(*answer)
 
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
+        return _unless_refused(*self._receive_any())
+
+    def _receive_any(self) -> tuple[dict[str, Any], list[int]]:
         waiting = select.poll()
         waiting.register(self._control, select.POLLIN)
         if not waiting.poll(ANSWER_WITHIN * 1000):
             raise ContainmentError(f"the cell's init did not answer within {ANSWER_WITHIN:g} s")
         try:
-            message, descriptors = channel.receive_message(self._control)
+            return channel.receive_message(self._control)
         except (EOFError, OSError) as failure:
             raise ContainmentError(f"the cell's init has gone: {failure}") from failure
-        if "error" in message:
-            _close(descriptors)
-            raise ContainmentError(f"in the cell: {message['error']}")
-        return message, descriptors
+
+
+def _unless_refused(message: dict[str, Any], descriptors: list[int]) -> tuple[dict[str, Any], list[int]]:
+    if "error" in message:
+        _close(descriptors)
+        raise ContainmentError(f"in the cell: {message['error']}")
+    return message, descriptors
 
 
 def _handle(pid: int) -> int | None:

@@ -4,17 +4,18 @@ import pytest
 
 from wnohang.conversation import at_once, explore
 from wnohang.explore import Explorer
-from wnohang.requirement import verifies
+from wnohang.requirement import Trait, verifies
 from wnohang.server import Server
 from wnohang.stimuli.burst import burst
 from wnohang.stimuli.company import all_go_on, present
 from wnohang.stimuli.crossing import held_before_its_answer, talk_past, wake_together
 from wnohang.stimuli.crowd import all_served, each_answered
-from wnohang.stimuli.cycles import WAYS, leave
+from wnohang.stimuli.cycles import WAYS
 from wnohang.stimuli.flood import Flood
 from wnohang.stimuli.newborn import held_at_birth
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.rhythm import round_trips
+from wnohang.stimuli.turns import between_those_who_stay, one_after_the_other
 from wnohang.verdict import NotApplicable, Violation, at_least, proving
 
 
@@ -33,11 +34,16 @@ def test_a_second_client_is_served(server: Server) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_the_next_client_is_served(server: Server, way: str) -> None:
     """After a client has ended its session, however it ends it, another client is served."""
-    for _ in range(5):
-        client = server.connect()
-        client.engage()
-        server.patient &= leave(client, way, patient=server.patient)
-    server.connect().exchange()
+    one_after_the_other(server, way)
+
+
+@verifies("CONC-2")
+@pytest.mark.parametrize("way", WAYS)
+def test_who_stays_is_served_beside_the_next(server: Server, way: str) -> None:
+    """After a client has ended its session, however it ends it, another client is served."""
+    if Trait.CONCURRENT not in server.traits:
+        raise NotApplicable("the server has one client at a time: nobody else could stay")
+    between_those_who_stay(server, way)
 
 
 @verifies("CONC-3")

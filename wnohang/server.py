@@ -133,7 +133,7 @@ class Server(Witness):
         self.timeline.add("server", f"listens on {self.listener.address} port {self.port}, process {pids}")
         self.rest()
         self._baseline = frozenset(self.living())
-        self._doors |= {each.inode for each in self._listeners()}
+        self._doors |= {each.inode for each in self.listeners()}
 
     def close(self) -> None:
         """End the clients, the server and all that it started."""
@@ -298,7 +298,7 @@ class Server(Witness):
         """The pids that hold a listening socket."""
         return holders(self.living(), *self._doors)
 
-    def _listeners(self) -> list[Listener]:
+    def listeners(self) -> list[Listener]:
         """All sockets at the address. With SO_REUSEPORT there are several, and the kernel deals the clients out."""
         at = (self.listener.address, self.listener.port)
         return [each for each in self.cell.table.listeners() if (each.address, each.port) == at]
@@ -400,7 +400,7 @@ class Server(Witness):
     def waiting(self) -> int:
         """How many established connections the server has not accepted yet."""
         if len(self._doors) > 1:
-            return sum(each.waiting for each in self._listeners())
+            return sum(each.waiting for each in self.listeners())
         found = self.cell.table.listener(self.listener.address, self.port)
         return found.waiting if found is not None else 0
 

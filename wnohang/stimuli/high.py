@@ -99,6 +99,7 @@ def _fill(server: Server) -> tuple[list[Client], Client]:
                 server.saw("kit", f"{client.name}, after {len(low)} others, {how}")
                 return low, client
             if not keeps:
+                server.confirm_survival()  # a checked FD_SET ends the process (_FORTIFY_SOURCE)
                 raise NotApplicable(f"the server takes {len(low) + 1} clients and no more: it stays below {FD_SETSIZE}")
             low.append(client)
     raise NotApplicable(f"{len(low)} clients are connected, and none has a descriptor of {FD_SETSIZE} or more")

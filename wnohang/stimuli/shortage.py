@@ -35,8 +35,11 @@ class Shortage:
         Not so where other processes hold them. And not so where a client was given a high number because lower ones
         were in use for a moment, as by a JVM that starts: the limit lies at the hole that is left, below the client's.
         So it is where a blocked accept had reserved a number before the session opened more (a pipe): what it holds
-        above the limit, a session like it could not open again.
+        above the limit, a session like it could not open again. Nor where each process has a listener of its own
+        (SO_REUSEPORT): the kernel may give the next client to one that has no room.
         """
+        if len(self.server.listeners()) > 1:
+            return False
         limit = self.limits.get(self.server.parent, 0)
         held = {text: number for number, text in (descriptors(self.server.parent) or {}).items()}
         if any(number >= limit for number in held.values()):

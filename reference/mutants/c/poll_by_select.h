@@ -1,11 +1,14 @@
-/* poll by means of select, as it was done where poll was missing. BELONGS is the check that FD_SET needs; a mutant can
- * leave it out. Behind the set of those who are watched lies the set of those whose session is over: nobody puts a
+/* poll by means of select, as it was done where poll was missing. BELONGS is the check that FD_SET needs, and HIGHEST
+ * what select needs to be told; a mutant can get either wrong. Behind the set of those who are watched lies the set of those whose session is over: nobody puts a
  * client there on purpose. The room behind each is for the kernel, which believes the number it is told. */
 #include "common.h"
 #include <sys/select.h>
 
 #ifndef BELONGS
 #define BELONGS(fd) ((fd) < FD_SETSIZE)
+#endif
+#ifndef HIGHEST
+#define HIGHEST(so_far, fd) ((fd) > (so_far) ? (fd) : (so_far))
 #endif
 
 static struct {
@@ -27,8 +30,7 @@ static int watch(const struct pollfd *polled, nfds_t count)
             FD_SET(polled[i].fd, &sets.watched);
         if (polled[i].events & POLLOUT)
             FD_SET(polled[i].fd, &sets.writable);
-        if (polled[i].fd > highest)
-            highest = polled[i].fd;
+        highest = HIGHEST(highest, polled[i].fd);
     }
     return highest;
 }

@@ -63,7 +63,7 @@ def test_an_accept_that_fails_ends_nothing(server: Server, shortage: str) -> Non
 def test_a_fork_that_fails_costs_one_client(server: Server, refusal: str) -> None:
     """A fork that fails costs only the client it was for."""
     others = present(server)
-    no_worker_is_made(server, "fork", REFUSALS[refusal])
+    no_worker_is_made(server, "fork", REFUSALS[refusal], others)
     all_stay(server, others)
 
 
@@ -71,7 +71,7 @@ def test_a_fork_that_fails_costs_one_client(server: Server, refusal: str) -> Non
 def test_a_fork_beyond_the_limit_costs_one_client(server: Server) -> None:
     """A fork that fails costs only the client it was for."""
     others = present(server)
-    no_worker_can_be_made(server, "process")
+    no_worker_can_be_made(server, "process", others)
     all_go_on(server, others)
 
 
@@ -79,7 +79,7 @@ def test_a_fork_beyond_the_limit_costs_one_client(server: Server) -> None:
 def test_a_thread_that_cannot_be_made_costs_one_client(server: Server) -> None:
     """A thread that cannot be created costs only the client it was for."""
     others = present(server)
-    no_worker_is_made(server, "thread", REFUSALS["EAGAIN"])
+    no_worker_is_made(server, "thread", REFUSALS["EAGAIN"], others)
     all_go_on(server, others)
 
 
@@ -87,7 +87,7 @@ def test_a_thread_that_cannot_be_made_costs_one_client(server: Server) -> None:
 def test_a_thread_beyond_the_limit_costs_one_client(server: Server) -> None:
     """A thread that cannot be created costs only the client it was for."""
     others = present(server)
-    no_worker_can_be_made(server, "thread")
+    no_worker_can_be_made(server, "thread", others)
     all_go_on(server, others)
 
 

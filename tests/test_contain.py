@@ -255,9 +255,10 @@ def test_an_answer_that_was_not_waited_for_is_never_taken_for_another(
         send(*arguments)
         raise KeyboardInterrupt  # Ctrl-C, when the question is on its way
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(channel, "send_message", interrupted)
-        cell.exit_status()
+        with pytest.raises(KeyboardInterrupt):
+            cell.exit_status()
     with pytest.raises(ContainmentError, match="mid-sentence"):
         cell.output()
     cell.close()

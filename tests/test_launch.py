@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -53,6 +55,37 @@ def failure(nursery: Nursery, described: Target, scale: float = 2.0) -> str:
     with pytest.raises(LaunchError) as raised, Server(nursery, described, Times(scale)):
         pass
     return str(raised.value)
+
+
+THREADED = """
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 0)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 5) || pause();
+}
+"""
+
+
+@pytest.fixture(scope="session", params=["address", "thread"])
+def sanitized(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "server.c").write_text(THREADED)
+    line = ["gcc", f"-fsanitize={request.param}", "-fPIE", "-pie", "-pthread", "server.c", "-o", "server"]
+    if shutil.which("gcc") is None or subprocess.run(line, cwd=folder, capture_output=True, check=False).returncode:
+        pytest.skip(f"gcc -fsanitize={request.param} does not work here")
+    return folder / "server"
+
+
+def test_a_server_with_a_sanitizer_is_told_what_to_type(nursery: Nursery, sanitized: Path) -> None:
+    command = (str(sanitized), "{port}")
+    assert "type --server-data=unlimited" in failure(nursery, Target(name="sanitized", command=command))
+    with launched(nursery, Target(name="sanitized", command=command, data=resource.RLIM_INFINITY)) as server:
+        assert server.listening()
 
 
 def answers(server: Server) -> bool:

@@ -7,6 +7,7 @@ import errno
 import os
 import random
 import re
+import resource
 import select
 import shlex
 import socket
@@ -53,7 +54,7 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server under test, as the user described it."""
+    """The server under test, as the user described it. `data`: bytes that each of its processes may have."""
 
     name: str
     command: tuple[str, ...]
@@ -66,6 +67,7 @@ class Target:
     stdin: str = ""
     port: int | None = None
     address: tuple[str, int] | None = None
+    data: int = Limits().data
 
     @property
     def declared(self) -> str:
@@ -189,7 +191,7 @@ def spawn(
             env=environment,
             cwd=target.cwd,
             stdin=fill(target.stdin, host, port),
-            limits=limits or (Limits(files=_MANY_FILES) if occupied else None),
+            limits=limits or Limits(data=target.data, **({"files": _MANY_FILES} if occupied else {})),
             trap=trap,
             occupied=occupied,
         )
@@ -239,6 +241,8 @@ def _never_listened(cell: Cell, target: Target, seconds: float, status: int | No
 
 def _hints(cell: Cell, target: Target) -> str:
     hint = launch_trouble.perhaps_in_use(cell, fixed=not target.takes_port)
+    if target.data != resource.RLIM_INFINITY:
+        hint += launch_trouble.perhaps_sanitized(cell)
     if not target.takes_port:
         hint += " (its command has no {port} placeholder; PORT and HOST are in its environment)"
     return hint

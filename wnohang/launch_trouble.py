@@ -18,6 +18,7 @@ _LINE_SHOWN_UP_TO = 300
 _IN_USE = re.compile(
     r"address (is )?already in use|EADDRINUSE|port .{0,20}(in use|already|taken)|errno[ =:]*98\b", re.IGNORECASE
 )
+_SHADOW = re.compile(r"Sanitizer.*(failed to allocate|shadow memory)")
 _SHELL_WORDS = frozenset(("&&", "||", "|", ";", ">", "<", "2>&1", "&", "cd", "source"))
 
 
@@ -105,6 +106,13 @@ def wrong_port(found: int, wanted: int, *, given: bool) -> str:
 def in_use(port: int, taken: Iterable[Listener]) -> str:
     """The server's own port is taken before it is started."""
     return f"port {port} is in use on this machine by {_owners(taken)}: end that first, or let the server take {{port}}"
+
+
+def perhaps_sanitized(cell: Cell) -> str:
+    """What to type for a server that was built with -fsanitize: its shadow memory, terabytes, counts as data."""
+    if not any(map(_SHADOW.search, cell.output().lines)):
+        return ""
+    return " (it was built with a sanitizer, whose shadow memory goes beyond the limit: type --server-data=unlimited)"
 
 
 def perhaps_in_use(cell: Cell, *, fixed: bool) -> str:

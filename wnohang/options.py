@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from wnohang import gallery
+from wnohang.contain import Limits
 from wnohang.coverage import tested
 from wnohang.dialect import BUILT_IN, DialectError, dialect
 from wnohang.launch import Target, UsageError, check_placeholders, parse_command
@@ -68,6 +70,12 @@ def add_options(parser: pytest.Parser) -> None:
     add("--server-cwd", metavar="DIR", help="the folder to start it in")
     add("--server-env", action="append", default=[], metavar="K=V", help="add to its environment (again for more)")
     add("--server-stdin", default="", metavar="TEXT", help='what it reads from standard input, e.g. "{port}\\n"')
+    add(
+        "--server-data",
+        default=str(Limits().data >> 20),
+        metavar="MIB",
+        help="how much data each of its processes may have, or unlimited (default 4096)",
+    )
     add("--server-patience", metavar="S", help="how long a right server may take for anything, in seconds (default 3)")
     add("--server-time-scale", metavar="X", help="multiply all budgets (default: measured at the start)")
     add(
@@ -162,8 +170,19 @@ def _targets(config: pytest.Config) -> tuple[Target, ...]:
         stdin=_typed(get("--server-stdin")),
         port=int(_number("--server-port", get("--server-port"), 1, 65535) or 0) or None,
         address=parse_address(get("--server-address")) if get("--server-address") else None,
+        data=_data(get("--server-data")),
     )
     return tuple(_with_commands(common, get("--server"), get("--server-name")))
+
+
+def _data(text: str) -> int:
+    """In bytes."""
+    if text == "unlimited":
+        return resource.RLIM_INFINITY
+    try:
+        return int(_number("--server-data", text, 16, 100_000) or 0) << 20
+    except UsageError as failure:
+        raise UsageError(f"{failure}, or unlimited") from None
 
 
 def _declared(text: str | None) -> tuple[str | None, str | None]:

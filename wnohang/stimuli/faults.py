@@ -39,17 +39,20 @@ def accept_is_aborted(server: Server) -> None:
     struck.close()
 
 
-def no_worker_is_made(server: Server, call: str, number: int) -> None:
-    """ "fork" or "thread" fails for one client. Violation when it is neither served nor sees its session end."""
+def no_worker_is_made(server: Server, call: str, number: int, others: list[Client]) -> None:
+    """ "fork" or "thread" fails for one client. Violation when it is neither served nor sees its session end.
+
+    One of the `others` may have to leave for that; the list is then without it.
+    """
     server.rest()
     fault = server.faults.inject(call, number)
     struck = _comes(server, fault)
     if not fault.fired:
         raise _is_served(struck, "process" if call == "fork" else call)
-    _is_not_forgotten(struck)
+    _is_not_forgotten(struck, others)
 
 
-def no_worker_can_be_made(server: Server, kind: str) -> None:
+def no_worker_can_be_made(server: Server, kind: str, others: list[Client]) -> None:
     """As `no_worker_is_made`, by a limit on processes and threads that is there while one client comes."""
     with no_processes(server):
         struck = _knock(server)
@@ -59,19 +62,27 @@ def no_worker_can_be_made(server: Server, kind: str) -> None:
         server.rest()
         if struck.has_input() and not struck.has_ended():
             raise _is_served(struck, kind)
-    _is_not_forgotten(struck)
+    _is_not_forgotten(struck, others)
 
 
 def _is_served(struck: Client, kind: str) -> NotApplicable:
     return NotApplicable(f"{struck.name} is served, and no {kind} was made for it")
 
 
-def _is_not_forgotten(struck: Client) -> None:
-    server = struck.server
-    if not struck.has_input_within(server.times.patience):
+def _is_not_forgotten(struck: Client, others: list[Client]) -> None:
+    """A pool may keep the client for the next worker that is free: for want of one, the youngest other makes room."""
+    server, patience = struck.server, struck.server.times.patience
+    waited = f"neither within {patience:.2g} s"
+    came = struck.has_input_within(patience)
+    if not came and others and server.listening():
+        leaver = others.pop()
+        leaver.close()
+        came = struck.has_input_within(patience)
+        waited += f", nor when {leaver.name} had left"
+    if not came:
         raise Violation(
             f"{struck.name}, for whom no worker could be made, sees its session end (or is served late)",
-            f"neither within {server.times.patience:.2g} s{server.death_note()}",
+            f"{waited}{server.death_note()}",
         )
     struck.close()
 

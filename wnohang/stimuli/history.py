@@ -8,7 +8,8 @@ from itertools import pairwise
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.counting import Caller, all_answered, increment
-from wnohang.verdict import Violation
+from wnohang.stimuli.runtimes import managed
+from wnohang.verdict import Budget, Violation
 
 # Requests of each client of the concurrent history.
 _EACH = 120
@@ -83,14 +84,18 @@ def storm(server: Server, clients: int, sizes: Sequence[int]) -> None:
     """All send so many increments in one write while the server is stopped, and its workers begin together.
 
     A lost update needs two workers at the same few instructions. Hence several rounds; a small one tells what happened
-    more clearly, in a large one it happens more often. Violation when two answers are the same, one is skipped, a
-    client's own do not rise, or the total does not agree.
+    more clearly, in a large one it happens more often. Where the runtime decides who runs, and nobody can be stepped
+    instead, the large one comes again until patience has passed. Violation when two answers are the same, one is
+    skipped, a client's own do not rise, or the total does not agree.
     """
     callers = [Caller(client, window=max(sizes)) for client in server.connect_many(clients)]
     for caller in callers:
         increment(caller.client)  # by now each has its worker
     for each in sizes:
         _one_storm(server, callers, each)
+    further = Budget(server.times.patience if managed(server) else 0)
+    while further.left() > 0:
+        _one_storm(server, callers, sizes[-1])
 
 
 def _one_storm(server: Server, callers: Sequence[Caller], each: int) -> None:

@@ -15,11 +15,12 @@ import time
 from dataclasses import dataclass, field
 
 from wnohang.client import Client
-from wnohang.observe import blocked_in, per_task_cpu, runtime
+from wnohang.observe import blocked_in, per_task_cpu
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, increment
 from wnohang.stimuli.pair import pair_of_workers
+from wnohang.stimuli.runtimes import managed
 from wnohang.trace import Step, Traced, Tracer, c_library, locate, waits_for_lock
 from wnohang.trace.calls import LOCK, RECEIVE
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, proving
@@ -52,8 +53,7 @@ class Preemption:
     def __init__(self, server: Server, stepped: Kind = Kind.INCR, other: Kind = Kind.INCR) -> None:
         """`stepped`, `other`: what the two ask for."""
         self._kinds = {"stepped": stepped, "other": other}
-        kinds = {kind for pid in server.living() if (kind := runtime(pid))} - {"native"}
-        if kinds:
+        if kinds := managed(server):
             raise NotApplicable(f"a {', '.join(sorted(kinds))} server is not stepped: its runtime decides who runs")
         self.server = server
         self.stepped, self.other = server.connect(), server.connect()

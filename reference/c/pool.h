@@ -9,6 +9,7 @@
 #include "worker.h"
 
 #include <sys/wait.h>
+#include <time.h>
 
 enum { WORKERS = 8, MOST_WORKERS = 4096 };
 
@@ -49,7 +50,7 @@ static inline void keep_workers(int size, void (*work)(int listener), int listen
 		told = !complete;
 		/* Workers that die at birth must not make this a loop that burns the processor; neither must a fork that fails.
 		 * The pause follows the births, so that a worker that crashes later is replaced at once. */
-		poll(NULL, 0, 100);
+		nanosleep(&(struct timespec){ .tv_nsec = 100 * 1000 * 1000 }, NULL);
 		/* Blocking is right here: this process has nothing else to do. If a fork failed, there is: try again. */
 		while (living > 0 && waitpid(-1, NULL, complete ? 0 : WNOHANG) > 0) {
 			living--;

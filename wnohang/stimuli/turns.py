@@ -8,9 +8,10 @@ from wnohang.stimuli.company import present
 from wnohang.stimuli.cycles import leave
 from wnohang.verdict import Budget, NotApplicable, Violation
 
-# A worker, or a place, that is lost each time shows when the last is gone. Pools have 64 at most, as a rule; whoever
-# needs so long for each client that patience ends before is asked for fewer.
-_TURNS = 100
+# A worker, or a place, that is lost each time shows when the last is gone. It is errors that lose them, and pools have
+# 64 at most, as a rule. Whoever needs so long for each client that patience ends before is asked for fewer.
+_TURNS = {"reset": 100}
+_OTHER_TURNS = 20
 # So many before anybody stays: a server may take its last client's leave for its own end.
 _ALONE = 5
 
@@ -22,8 +23,8 @@ def one_after_the_other(server: Server, way: str) -> None:
         _comes_and_goes(server, way)
     others = [client for client in present(server, one_is_enough=True) if _lasts(client)]
     budget = Budget(server.times.patience)
-    turns = _ALONE
-    while turns < _TURNS and budget.left() > 0:
+    turns, enough = _ALONE, _TURNS.get(way, _OTHER_TURNS)
+    while turns < enough and budget.left() > 0:
         _comes_and_goes(server, way)
         turns += 1
     server.timeline.add("kit", f"{turns} clients have come and gone ({way})")

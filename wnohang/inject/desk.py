@@ -104,18 +104,21 @@ class Desk:
         if rule.makes and (rule.makes == "thread") != looker.makes_thread(call.thread, name, call.arguments):
             return False
         number = fitting.descriptor(call, name)
-        if number is not None and not self._right_socket(rule, call, name, number):
+        if number is not None and not self._right_socket(rule, call, number):
             return False
         return not rule.slow or fitting.may_sleep(call, name)
 
-    def _right_socket(self, rule: Rule, call: Call, name: str, number: int) -> bool:
+    def _right_socket(self, rule: Rule, call: Call, number: int) -> bool:
         inode = looker.socket_inode(call.thread, number)
         if rule.inode is not None:
             return inode == rule.inode
-        return inode is not None and (not fitting.moves_bytes(name) or self._is_tcp(call, number, inode))
+        return inode is not None and self._is_tcp(call, number, inode)
 
     def _is_tcp(self, call: Call, number: int, inode: int) -> bool:
-        """Not a local socket by which a server wakes itself. Where none can be copied, all are taken for TCP."""
+        """Not a local socket by which a server wakes itself, or accepts orders (Python's multiprocessing does).
+
+        Where none can be copied, all are taken for TCP.
+        """
         if inode not in self._tcp:
             try:
                 copy = looker.copy(call.thread, self.ledger.owners[call.thread], number)

@@ -125,7 +125,7 @@ class Faults:
 
         Each process is counted for itself; whichever comes first to its `at`-th entry gets the fault. `times`: so many
         entries, from that one on; `always`: all of them, until the fault is ended. A call that is blocked already was
-        entered before. Only calls on TCP sockets count for receive and send. `inode`: only on this socket.
+        entered before. Only calls on TCP sockets count for accept, receive and send. `inode`: only on this socket.
 
         EINTR is injected only into calls that may sleep; `unfair` injects it wherever. `exact`, for accept: what counts
         is connections that accept returns, not entries; it is held until one is there.

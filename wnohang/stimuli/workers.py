@@ -14,8 +14,12 @@ from wnohang.verdict import Violation, at_least, proving
 def workers_of(server: Server, clients: Iterable[Client]) -> list[Process]:
     """The worker processes of these clients, one each or more; Inconclusive when a client has none of its own."""
     found: list[Process] = []
+    chosen = list(clients)
     with proving("each client is served by a process of its own"):
-        for client in clients:
+        for client in chosen:
+            server.workers_of(client).becomes(at_least(1))
+        server.rest()  # a process that makes the workers, and is handed each client for that, has done so
+        for client in chosen:
             server.workers_of(client).becomes(at_least(1))
             found.extend(each for pid in server.workers(client) if (each := process(pid)))
     return found

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wnohang import collector, options
 from wnohang.report import pages, resultfile, text
 from wnohang.report.record import WORST_FIRST, Event, Record, Verdict, merge, merge_all
 from wnohang.report.resultfile import InvalidResult
@@ -424,3 +425,20 @@ def test_every_requirement_has_its_section_and_its_link() -> None:
         name = f"{one.chapter.lower()}.md"
         assert f"\n## {one.id}\n\n**{one.level}.** {one.text}\n" in shown[name]
         assert f"({name}#{one.id.lower()})" in shown["index.md"]
+
+
+def test_the_command_that_runs_it_again_has_every_option_that_decides_a_verdict() -> None:
+    declared: list[str] = []
+
+    class Group:
+        def addoption(self, name: str, **_: Any) -> None:
+            declared.append(name)
+
+    class Parser:
+        def getgroup(self, *_: str) -> Group:
+            return Group()
+
+    options.add_options(Parser())  # type: ignore[arg-type]
+    passed_on = {*collector._PASSED_ON, "--server-env"}
+    decides_what_a_warning_is = {"--server-strict"}
+    assert {each for each in declared if each.startswith("--server")} == passed_on | decides_what_a_warning_is

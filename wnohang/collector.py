@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from wnohang import inject, trace
+from wnohang.contain import Limits
 from wnohang.coverage import tested
 from wnohang.model import Detection
 from wnohang.report import resultfile, text
@@ -20,7 +21,7 @@ from wnohang.session import Session, dialect_name
 
 _PASSED_ON = (
     "--server", "--server-name", "--server-dialect", "--server-model", "--server-clients", "--server-address",
-    "--server-port", "--server-cwd", "--server-stdin", "--server-time-scale", "--server-patience",
+    "--server-port", "--server-cwd", "--server-stdin", "--server-data", "--server-time-scale", "--server-patience",
     "--server-namespaces", "--server-profile", "--server-waive",
 )  # fmt: skip
 
@@ -229,6 +230,7 @@ def rerun_command(config: pytest.Config, id: str) -> str:
         default = {
             "--server-dialect": "echo",
             "--server-clients": "5",
+            "--server-data": str(Limits().data >> 20),
             "--server-namespaces": "auto",
             "--server-profile": "student",
         }

@@ -48,6 +48,7 @@ _PASSED_ON = (
     ("--clients", "--server-clients", "N", "how many clients at once it must serve"),
     ("--stdin", "--server-stdin", "TEXT", 'what it reads from standard input, for instance "{port}\\n"'),
     ("--cwd", "--server-cwd", "FOLDER", "where to start it"),
+    ("--data", "--server-data", "MIB", "how much data each of its processes may have, or unlimited"),
     ("--time-scale", "--server-time-scale", "X", "multiply every time limit"),
     ("--waive", "--server-waive", "FILE", "requirements that may fail: a line each, ID and reason"),
     ("--verdicts", "--verdicts", "PATH", "write the result file here"),

@@ -2,6 +2,9 @@
 
 UNP 30.12 (the main thread accepts, workers serve). The price: sixteen clients at a time; the seventeenth is accepted
 and then hears nothing until another leaves.
+
+`executor.py PORT patient` has 300, and turns nobody away: submit() queues a client before it asks for another thread.
+Where it gets none it raises, and the next thread that is free serves that client all the same.
 """
 
 import signal
@@ -28,7 +31,8 @@ def main() -> None:
         ("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 7007), backlog=socket.SOMAXCONN
     )
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # accepted sockets inherit it
-    pool = ThreadPoolExecutor(16)
+    patient = sys.argv[2:] == ["patient"]
+    pool = ThreadPoolExecutor(300 if patient else 16)
     while True:
         try:
             client, _ = listener.accept()
@@ -38,9 +42,10 @@ def main() -> None:
             continue
         try:
             pool.submit(serve, client)
-        except RuntimeError as error:  # no new thread to be had: this client is turned away
+        except RuntimeError as error:  # no new thread to be had
             print("thread:", error, file=sys.stderr)
-            client.close()  # if it was queued all the same, its turn will find it closed
+            if not patient:
+                client.close()  # it is turned away: if it was queued all the same, its turn will find it closed
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ _PASSED_ON = (
 )  # fmt: skip
 
 
+# Writing the result file after a verdict may take this part of a run, no more: it grows with every verdict.
+_WRITING = 1 / 25
+
+
 class Collector:
     """All records of a run, merged by requirement and server."""
 
@@ -35,6 +39,7 @@ class Collector:
         self._records: dict[tuple[str, str], Record] = {}
         self._begun = time.monotonic()
         self._planned: list[tuple[str, str]] = []
+        self._next_write = self._begun  # not before, while verdicts come in
         self.cut_short = False  # by Ctrl-C, or by an error of pytest's own
 
     # --- coming in --------------------------------------------------------------------------------------------
@@ -61,7 +66,8 @@ class Collector:
         before = self._records.get(key)
         self._records[key] = record if before is None else merge([before, record])
         self._config.hook.pytest_wnohang_verdict(record=self._records[key])
-        self._write(complete=False)
+        if time.monotonic() >= self._next_write:
+            self._write(complete=False)
 
     def nothing_started(self, reason: str) -> None:
         """The server never started: every requirement is an error, so that no crash raises a score."""
@@ -108,6 +114,7 @@ class Collector:
         path = self._session.options.verdicts
         if path is None:
             return
+        begun = time.monotonic()
         document = resultfile.document(
             self.records(),
             self._describe_servers(),
@@ -116,6 +123,8 @@ class Collector:
             complete=complete,
         )
         resultfile.write(path, document, indented=complete)
+        ended = time.monotonic()
+        self._next_write = ended + (ended - begun) / _WRITING
 
     def _describe_servers(self) -> dict[str, Any]:
         described = []

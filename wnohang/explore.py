@@ -23,7 +23,7 @@ from wnohang.verdict import Violation
 
 T = TypeVar("T")
 
-EXAMPLES = {"student": 40, "grade": 60, "ci": 15}
+EXAMPLES = {"student": 40, "grade": 60, "ci": 8}
 # While it shrinks, Hypothesis tries hundreds of dialogues, and one that lacks a byte lasts as long as patience.
 _HASTE = 0.1
 # The second pass may last so long, in seconds (scaled), and leaving out steps as long again; what is shortest is taken.

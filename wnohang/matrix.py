@@ -83,7 +83,9 @@ def _forked_run(arguments: list[str], output: Path) -> int | None:
     The process is forked off one that has imported everything already: a second of computing less for each run.
     """
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["hypothesis", *sorted({each.module for each in entry_points(group="pytest11")})])
+    plugins = sorted({each.module for each in entry_points(group="pytest11")})
+    stimuli = [f"wnohang.stimuli.{each.stem}" for each in sorted(Path(__file__).with_name("stimuli").glob("[a-z]*.py"))]
+    forks.set_forkserver_preload(["hypothesis", *plugins, *stimuli, "wnohang.conversation"])
     # What is imported already cannot be rewritten, which pytest warns of; none of it holds assertions of tests.
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     child = forks.Process(target=_pytest, args=([*arguments, *quiet], str(output)))

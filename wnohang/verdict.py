@@ -19,8 +19,10 @@ T = TypeVar("T")
 # How much longer than its budget a wait may last, in all, before the kit gives up with "inconclusive"; and how many
 # seconds it may in any case: a short wait can be starved through by one burst of work elsewhere.
 _AT_MOST_TIMES, _IN_ANY_CASE = 8.0, 1.0
-# Pauses between two looks, in seconds. The first is shorter than a C server's answer, the last costs next to no CPU.
-_FIRST_PAUSE, _LAST_PAUSE = 0.0001, 0.004
+# Pauses between two looks, in seconds. The first is shorter than a C server's answer. A look costs up to half a
+# millisecond of CPU: who has waited long looks less often, and so notices what it waits for by a sixteenth later.
+_FIRST_PAUSE, _SHORT_PAUSE, _LONG_PAUSE = 0.0001, 0.004, 0.02
+_OF_THE_WAIT = 1 / 16
 # A pause that took this much longer than asked, in seconds, means that nobody here ran: the difference does not count.
 _GAP = 0.02
 
@@ -129,7 +131,8 @@ class Budget:
         before = time.monotonic()
         time.sleep(self._pause)
         self.note_gap(time.monotonic() - before - self._pause)
-        self._pause = min(self._pause * 1.5, _LAST_PAUSE)
+        of_the_wait = min((before - self._begun) * _OF_THE_WAIT, _LONG_PAUSE)
+        self._pause = max(min(self._pause * 1.5, _SHORT_PAUSE), of_the_wait)
 
     def note_gap(self, late: float) -> None:
         """A pause ended `late` seconds later than asked: nobody here was running."""

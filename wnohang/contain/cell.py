@@ -18,6 +18,8 @@ from wnohang.observe import SocketTable, tree
 # The init of a cell answers in well under a millisecond; this long without an answer means that it was killed or that
 # the machine is stuck. Seconds.
 ANSWER_WITHIN = 20.0
+# So many sockets are asked for at most beyond those that are wanted: many tests want one at a time, hundreds of times.
+_SOCKETS_AHEAD = 16
 # Without namespaces the init ends its descendants one by one; one that was stopped never does. Seconds.
 _ENDS_WITHIN = 5.0
 
@@ -103,6 +105,8 @@ class Cell:
         self._init_handle: int | None = None
         self._last_handle: int | None = None
         self._table: SocketTable | None = None
+        self._made: list[socket.socket] = []  # of one family, and not used yet
+        self._ahead = 0
         self.closed = False
         self._unusable = False
 
@@ -185,22 +189,35 @@ class Cell:
 
     def sockets(self, family: int, count: int) -> list[socket.socket]:
         """New TCP sockets that reach the server."""
-        made: list[socket.socket] = []
+        taken: list[socket.socket] = []
         try:
-            while len(made) < count:
-                batch = min(count - len(made), channel.MOST_DESCRIPTORS)
-                if self.namespaced:
-                    _, descriptors = self._ask("sockets", family=family, count=batch)
-                    made.extend(socket.socket(family, socket.SOCK_STREAM, fileno=each) for each in descriptors)
-                else:
-                    made.append(socket.socket(family, socket.SOCK_STREAM))
+            while len(taken) < count:
+                if not self.namespaced:
+                    taken.append(socket.socket(family, socket.SOCK_STREAM))
+                    continue
+                if not self._made or self._made[0].family != family:
+                    self._make_sockets(family, count - len(taken))
+                taken.append(self._made.pop())
         except OSError as failure:
             raise ContainmentError(f"no sockets for {count} clients: {failure.strerror} (ulimit -n?)") from failure
         finally:
-            if len(made) < count:
-                for each in made:
+            if len(taken) < count:
+                for each in taken:
                     each.close()
-        return made
+        return taken
+
+    def _make_sockets(self, family: int, count: int) -> None:
+        """In the cell's network namespace; each time some more in advance, for an answer costs more than a socket."""
+        self._forget_sockets()
+        wanted = min(count + self._ahead, channel.MOST_DESCRIPTORS)
+        _, descriptors = self._ask("sockets", family=family, count=wanted)
+        self._made = [socket.socket(family, socket.SOCK_STREAM, fileno=each) for each in descriptors]
+        self._ahead = min(2 * self._ahead + 1, _SOCKETS_AHEAD)
+
+    def _forget_sockets(self) -> None:
+        for each in self._made:
+            each.close()
+        self._made.clear()
 
     @property
     def table(self) -> SocketTable:
@@ -220,9 +237,11 @@ class Cell:
         ContainmentError where the cell has no network namespace, or the parameter may not be set.
         """
         message, _ = self._ask("tune", name=name, value=value)
+        self._forget_sockets()  # a socket keeps what held when it was made
         try:
             yield
         finally:
+            self._forget_sockets()
             if not self.closed:
                 self._ask("tune", name=name, value=message["was"])
 
@@ -254,6 +273,7 @@ class Cell:
         if self.closed:
             return
         self.closed = True
+        self._forget_sockets()
         if self._table is not None:
             self._table.close()
         self._control.close()  # the init ends everything when it reads the end
@@ -262,7 +282,7 @@ class Cell:
             if self.namespaced:
                 self._kill_init()  # the kernel ends the rest of the namespace, and sooner
             if not self._gone(_ENDS_WITHIN):
-                self._kill_init()  # it was stopped, or something outran it: its keeper goes on
+                self._kill_init()  # it was stopped, or something outran it: its keeper goes on without it
                 if not self._gone(ANSWER_WITHIN):
                     raise ContainmentError(f"the cell of process {self.init} did not end within {ANSWER_WITHIN:g} s")
         finally:

@@ -61,6 +61,7 @@ class Init:
         self.watchdog: int | None = None
         self.announced: int | None = None
         self.unsupervised = False
+        self.load = _opened("/proc/loadavg")
         self.poll = select.poll()
         self.wakeup, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -307,7 +308,7 @@ class Init:
 
     def watch_processes(self) -> None:
         """RLIMIT_NPROC does not bind root: count, and end a fork bomb."""
-        if _threads_on_machine() <= self.most_processes:
+        if self.threads_on_machine() <= self.most_processes:
             return
         if self.own_proc:
             number = sum(name.isdigit() for name in os.listdir("/proc"))
@@ -316,6 +317,18 @@ class Init:
         if number > self.most_processes:
             self.bomb = True
             self.kill_everything()
+
+    def threads_on_machine(self) -> int:
+        """All threads there are, by a short file (proc_loadavg(5)); beyond every limit where it tells nothing.
+
+        It is asked for 40 times a second in each cell, and so is kept open: read from its start it is made anew.
+        """
+        if self.load is not None:
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                number = int(os.pread(self.load, 200, 0).split()[3].rpartition(b"/")[2])
+                if number > 0:
+                    return number
+        return 1 << 30
 
     def kill_everything(self) -> None:
         """SIGKILL until nothing is left: who was born between two rounds is met in the next.
@@ -341,10 +354,7 @@ def _close(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-def _threads_on_machine() -> int:
-    """All threads there are, from one short file (proc_loadavg(5)); beyond every limit where the file tells nothing."""
-    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/loadavg", "rb", buffering=0) as file:
-        number = int(file.read(200).split()[3].rpartition(b"/")[2])
-        if number > 0:
-            return number
-    return 1 << 30
+def _opened(path: str) -> int | None:
+    with contextlib.suppress(OSError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return None

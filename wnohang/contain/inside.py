@@ -1,22 +1,22 @@
 """What runs on the other side of the wall: the nursery and the keepers; `init` is what they bring about.
 
-    kit -- nursery -- keeper -- init -- the server under test
-                        |        '- everything that the server starts
-                        '- made the namespaces
+    kit -- nursery -- init -- the server under test
+                        '---- everything that the server starts
 
 The nursery is started by each process of the kit, is single-threaded and
-small, and so forks in a millisecond. A keeper makes the namespaces of one
-cell. The init is process 1 of the cell: it starts the server, adopts and reaps
+small, and so forks in a millisecond. It forks each init into the namespaces of
+one cell, as its process 1. The init starts the server, adopts and reaps
 orphans, drains the server's output, makes sockets inside the network
 namespace, and ends everything when the kit says so or has gone.
 
 Every link is cut from both sides. The init ends when its control socket closes
-(the kit ended, however it ended), and by PR_SET_PDEATHSIG when the keeper
-ends, which ends in the same way with the nursery, which ends with the kit.
-When process 1 of a PID namespace ends, the kernel kills all others in it
-(pid_namespaces(7)). Without namespaces the same init is a subreaper, and kills
-its descendants itself; the keeper, a subreaper too, does it should the init be
-killed.
+(the kit ended, however it ended), and by PR_SET_PDEATHSIG when the nursery
+ends, which ends with the kit. When process 1 of a PID namespace ends, the
+kernel kills all others in it (pid_namespaces(7)).
+
+Without namespaces the same init is a subreaper, and kills its descendants
+itself. A keeper stands between it and the nursery, a subreaper too, which does
+it should the init be killed.
 
 Only the standard library, and the modules beside this file.
 """
@@ -44,49 +44,42 @@ else:
     from init import Init
 
 
-def _make_namespaces() -> None:
-    """User (unless root), PID, mount and network namespaces; the caller's identity is kept inside."""
+def _fork_into_namespaces() -> tuple[int, bool]:
+    """The future init, in PID, mount and network namespaces of its own: its pid, 0 in itself; and, if need be, user."""
     flags = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWNET
-    uid, gid = os.geteuid(), os.getegid()
-    if uid == 0:
-        try:
-            kernel.unshare(flags)
-            return
-        except OSError:
-            pass  # root of a container without CAP_SYS_ADMIN: as an ordinary user would
-    kernel.unshare(flags | kernel.CLONE_NEWUSER)
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):  # root of a container without CAP_SYS_ADMIN: as an ordinary user would
+            return kernel.fork_into(flags), False
+    return kernel.fork_into(flags | kernel.CLONE_NEWUSER), True
+
+
+def _keep_identity(uid: int, gid: int) -> None:
+    """In a new user namespace be who one was outside (user_namespaces(7))."""
     for name, content in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(content)
 
 
-def _keep(control: socket.socket, namespaces: bool, most_processes: int, protected: set[int]) -> NoReturn:
-    """The keeper of one cell: make its namespaces, start its init, end with it."""
-    kernel.die_with_parent(signal.SIGKILL if namespaces else signal.SIGTERM)
+def _keep(control: socket.socket, most_processes: int, protected: set[int]) -> NoReturn:
+    """The keeper of a cell without namespaces: start its init, and end with it."""
+    kernel.die_with_parent(signal.SIGTERM)
     os.setsid()
-    if namespaces:
-        try:
-            _make_namespaces()
-        except OSError as failure:
-            channel.send_message(control, {"refused": str(failure)})
-            os._exit(0)
     kernel.adopt_orphans()
     gate, opened = os.pipe2(os.O_CLOEXEC)
     protected |= {os.getpid()}
     init = os.fork()
     if init == 0:
         os.close(opened)
-        _start_init(control, namespaces, most_processes, gate, protected)
+        _start_init(control, gate, most_processes, protected)
     os.close(gate)
-    if not namespaces:  # the nursery has gone: the init is to end everything
-        signal.signal(signal.SIGTERM, lambda *_: _terminate(init))
+    # The nursery has gone: the init is to end everything.
+    signal.signal(signal.SIGTERM, lambda *_: _terminate(init))
     channel.send_message(control, {"init": init, "keeper": os.getpid()})
     os.close(opened)
     control.close()
     os.waitpid(init, 0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if not namespaces:
-        _end_orphans()
+    _end_orphans()
     os._exit(0)
 
 
@@ -103,34 +96,45 @@ def _end_orphans() -> None:
             os.waitpid(-1, 0)
 
 
-def _start_init(
-    control: socket.socket, namespaced: bool, most_processes: int, gate: int, protected: set[int]
-) -> NoReturn:
-    """In the init: finish the namespaces, tell the kit, serve."""
-    kernel.die_with_parent(signal.SIGKILL if namespaced else signal.SIGTERM)
+def _start_init(control: socket.socket, gate: int, most_processes: int, protected: set[int]) -> NoReturn:
+    """In an init without namespaces: serve."""
+    kernel.die_with_parent(signal.SIGTERM)
     os.setsid()
     os.read(gate, 1)  # the keeper's message goes first; if the keeper has ended, sending below fails
-    own_proc = False
-    if namespaced:
+    kernel.adopt_orphans()
+    init = Init(control, namespaced=False, own_proc=False, most_processes=most_processes, protected=protected)
+    channel.send_message(control, {"ready": True, "own_proc": False})
+    init.run()
+
+
+def _start_process_1(
+    control: socket.socket, gate: int, most_processes: int, identity: tuple[int, int] | None
+) -> NoReturn:
+    """In the init: finish the namespaces, tell the kit, serve. `identity`: uid and gid, in a new user namespace."""
+    kernel.die_with_parent(signal.SIGKILL)
+    os.setsid()
+    os.read(gate, 1)  # the nursery's message goes first
+    own_proc, step = False, "no identity in the user namespace"
+    try:
+        if identity is not None:
+            _keep_identity(*identity)
         with contextlib.suppress(OSError):
             kernel.mount_own_proc()
             own_proc = True
-        try:
-            kernel.raise_loopback()
-        except OSError as failure:
-            channel.send_message(control, {"refused": f"the loopback interface stays down: {failure}"})
-            os._exit(0)
-    else:
-        kernel.adopt_orphans()
-    init = Init(control, namespaced=namespaced, own_proc=own_proc, most_processes=most_processes, protected=protected)
+        step = "the loopback interface stays down"
+        kernel.raise_loopback()
+    except OSError as failure:
+        channel.send_message(control, {"refused": f"{step}: {failure}"})
+        os._exit(0)
+    init = Init(control, namespaced=True, own_proc=own_proc, most_processes=most_processes, protected=set())
     channel.send_message(control, {"ready": True, "own_proc": own_proc})
     init.run()
 
 
 def _nursery(requests: socket.socket, kit: int) -> None:
-    """Fork a keeper at each request; end, and so end all of them, when the kit has gone."""
+    """Fork an init, or a keeper, at each request; end, and so end all of them, when the kit has gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the kit's business
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are reaped by the kernel
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who was forked here is reaped by the kernel
     waiting = select.poll()
     waiting.register(requests, select.POLLIN)
     # The socket may be held open by something that the kit has forked: watch the kit itself too.
@@ -149,13 +153,39 @@ def _nursery(requests: socket.socket, kit: int) -> None:
         control = socket.socket(fileno=descriptors[0])
         if "helper" in message:
             _fork_helper(requests, control, str(message["helper"]), kit)
+        elif message["namespaces"]:
+            _fork_process_1(requests, control, int(message["most_processes"]))
         else:
-            _fork_keeper(requests, control, message, protected)
+            _fork_keeper(requests, control, int(message["most_processes"]), protected)
 
 
-def _fork_keeper(
-    requests: socket.socket, control: socket.socket, message: dict[str, bool | int], protected: set[int]
-) -> None:
+def _fork_process_1(requests: socket.socket, control: socket.socket, most_processes: int) -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    gate, opened = os.pipe2(os.O_CLOEXEC)
+    with control:
+        try:
+            init, mapped = _fork_into_namespaces()
+        except OSError as failure:
+            with contextlib.suppress(OSError):
+                channel.send_message(control, {"refused": str(failure)})
+            os.close(gate)
+            os.close(opened)
+            return
+        if init == 0:
+            try:
+                requests.close()
+                os.close(opened)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _start_process_1(control, gate, most_processes, (uid, gid) if mapped else None)
+            finally:
+                os._exit(1)
+        os.close(gate)
+        with contextlib.suppress(OSError):  # the kit has gone, as the init will notice
+            channel.send_message(control, {"init": init})
+        os.close(opened)
+
+
+def _fork_keeper(requests: socket.socket, control: socket.socket, most_processes: int, protected: set[int]) -> None:
     with control:
         try:
             keeper = os.fork()
@@ -167,7 +197,7 @@ def _fork_keeper(
             try:
                 requests.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _keep(control, bool(message["namespaces"]), int(message["most_processes"]), protected)
+                _keep(control, most_processes, protected)
             finally:
                 os._exit(1)
 

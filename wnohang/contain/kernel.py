@@ -10,6 +10,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import signal
 import socket
 import struct
 
@@ -29,10 +30,14 @@ _SECCOMP_WAIT_KILLABLE = 1 << 5  # Linux 5.19; older kernels answer EINVAL
 # seccomp(2) has no function in libc. By machine, as os.uname() names it.
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 
+# clone(2) without fork(3)'s ways has no function in libc either.
+_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220}
+
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc_holding_gil = ctypes.PyDLL(None, use_errno=True)
 
 
 def _check(result: int, what: str) -> None:
@@ -44,6 +49,27 @@ def _check(result: int, what: str) -> None:
 def unshare(flags: int) -> None:
     """Leave the namespaces named by `flags`; OSError where the machine forbids it (unshare(2))."""
     _check(_libc.unshare(flags), "unshare")
+
+
+def fork_into(flags: int) -> int:
+    """Fork a child into new namespaces (`flags`), as process 1 where they are new: its pid, and 0 in the child.
+
+    One process fewer than to unshare and then to fork. For a process with one thread only: the interpreter does not
+    learn of this fork. OSError where the machine forbids it (clone(2)).
+    """
+    machine = os.uname().machine
+    if machine not in _CLONE:
+        raise OSError(f"the number of clone(2) is not known for {machine}")
+    # Neither a stack of its own, nor anything stored: the other arguments, whose order differs by machine, are 0.
+    none = ctypes.c_long(0)
+    child = int(
+        _libc_holding_gil.syscall(
+            ctypes.c_long(_CLONE[machine]), ctypes.c_long(flags | signal.SIGCHLD), none, none, none, none
+        )
+    )
+    if child < 0:
+        _check(child, "clone")
+    return child
 
 
 def die_with_parent(signum: int) -> None:

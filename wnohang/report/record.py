@@ -67,7 +67,7 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types only: enumerations become their text, events become objects."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain = {name: getattr(self, name) for name in _KEYS}
         return plain | {
             "level": str(self.level),
             "verdict": str(self.verdict),
@@ -88,6 +88,9 @@ class Record:
         for name in ("output", "tests"):
             typed[name] = list(plain.get(name, []))
         return cls(**typed)
+
+
+_KEYS = tuple(each.name for each in fields(Record))  # asked for by every record after every verdict
 
 
 def merge(records: Iterable[Record]) -> Record:

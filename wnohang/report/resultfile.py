@@ -1,6 +1,6 @@
 """The result file of a run: one versioned JSON document, from which every other format is converted.
 
-It is written incomplete at the start and again after every verdict, and complete at the end. Whoever reads it takes
+It is written incomplete at the start and again as verdicts come in, and complete at the end. Whoever reads it takes
 `"complete": false` for a run that was cut short.
 """
 
@@ -81,8 +81,8 @@ def records_of(document: Mapping[str, Any]) -> list[Record]:
 def write(path: Path, document: Mapping[str, Any], *, indented: bool = True) -> None:
     """Replace the file in one step: a reader sees the old document or the new one, never a half; raises OSError.
 
-    `indented` is for people. Not so for what is soon replaced: the encoder in C cannot, and the one in Python, after
-    every verdict, took a third of all the kit's computing.
+    `indented` is for people. Not so for what is soon replaced: the encoder in C cannot, and the one in Python, used
+    after every verdict, took a third of all the kit's computing.
     The temporary file is in the same folder, because rename is atomic only within one file system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -31,9 +31,9 @@ class _Look:
         return self.ran < _RAN_AT_MOST and self.wanted < _WANTED_AT_MOST and self.ready < _WANTED_AT_MOST
 
 
-def is_quiet(server: Server, when: str) -> None:
-    """Violation when no window of the quiet time shows the server at rest until patience ends."""
-    budget = Budget(server.times.patience, server.starvation)
+def is_quiet(server: Server, when: str, *, within: float | None = None) -> None:
+    """Violation when no window of the quiet time shows the server at rest `within` seconds (default: patience)."""
+    budget = Budget(server.times.patience if within is None else within, server.starvation)
     windows = 0
     while True:
         look = _look(server)

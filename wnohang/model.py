@@ -78,6 +78,7 @@ class Detection:
     blind: str = ""  # why the machine does not show it
     calls: list[str] = field(default_factory=list)  # which of multiplexing it uses to block for one client
     untrappable: str = ""  # why no fault can be injected into its system calls
+    restless: bool = False  # it was seen to go on computing after its clients had gone
 
     @property
     def words(self) -> str:

@@ -185,13 +185,13 @@ class Server(Witness):
         self.timeline = Timeline()
         self.renew()
 
-    def rest(self, within: float = 0.25) -> None:
-        """Wait until all threads of the server sleep, for some looks in a row, but not longer than `within` seconds.
+    def rest(self, within: float | None = None) -> bool:
+        """Wait until all threads of the server sleep, for some looks in a row, at most `within` s (default: `unrest`).
 
         A prefork parent listens before its children exist, a JVM still compiles: what is taken as the baseline must be
-        taken after that. Servers that never rest are taken as they are.
+        taken after that. Servers that never rest are taken as they are: False.
         """
-        budget = Budget(within * self.times.scale, self.starvation)
+        budget = Budget(self.times.unrest * self.times.scale if within is None else within, self.starvation)
         last, still = (-1, -1), 0
         while still < 3 and not budget.is_over():
             budget.pause()
@@ -200,6 +200,7 @@ class Server(Witness):
             now = (cpu(concerned).ran_ns, self.count_threads())
             still = still + 1 if now == last and not any(map(runnable, concerned)) else 0
             last = now
+        return still >= 3
 
     # --- clients ----------------------------------------------------------------------------------------------
 

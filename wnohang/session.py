@@ -22,6 +22,8 @@ from wnohang.requirement import Requirement, Trait
 from wnohang.server import Server
 from wnohang.verdict import NotApplicable, Times, Violation
 
+# Who was never seen to rest is waited for so long each time, in seconds (scaled): it would be waited for in vain.
+_RESTLESS = 0.05
 # What the loop in `measure_scale` takes on a machine of 2020 or so, in seconds; at half the speed all budgets double.
 _NOMINAL_LOOP = 0.02
 
@@ -75,10 +77,12 @@ class Session:
 
         `trap`: families of system calls into which faults are to be injected.
         """
-        traits = self.traits(name) if name in self.detections else frozenset()
+        found = self.detections.get(name)
+        traits = self.traits(name) if found else frozenset()
         if self.target(name).address is not None:
             return RunningServer(self.target(name), self.times, traits)
-        return Server(self.nursery, self.target(name), self.times, traits, trap)
+        times = replace(self.times, unrest=_RESTLESS) if found and found.restless else self.times
+        return Server(self.nursery, self.target(name), times, traits, trap)
 
     def detect_all(self) -> None:
         """Find out each server's model; LaunchError when one does not start."""
@@ -87,6 +91,9 @@ class Session:
                 found = detect(server) if target.address is None else detect_running(server)
                 rings = target.address is None and _has_rings(server)
                 narrow = target.address is None and any(map(is_narrow, server.living()))
+                if target.address is None and not found.problem:
+                    server.close_clients()
+                    found = replace(found, restless=not server.rest(self.times.patience))
             if narrow:
                 found = replace(found, untrappable="it is a 32-bit program, whose system calls have other numbers")
             elif rings and not found.problem:

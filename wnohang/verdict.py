@@ -60,6 +60,7 @@ class Times:
 
     scale: float = 1.0
     base: float = 3.0  # patience on a machine of scale 1 (--server-patience)
+    unrest: float = 0.25  # a server that does not sleep by then is taken as it is; so too on a machine of scale 1
 
     @property
     def patience(self) -> float:

@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Which tests failed at the first time, servers of the kill matrix among them: nobody should have to ask.
 
-    Eight at once keep a small machine busy beyond what some tests of ours can bear; what is wrong fails twice.
+    Ten at once keep a small machine busy beyond what some tests of ours can bear; what is wrong fails twice.
     """
     again = terminalreporter.stats.get("rerun", [])
     terminalreporter.section(f"{len(again)} tests were run twice")

@@ -137,6 +137,12 @@ def detect(server: Server) -> Detection:
     return replace(found, mechanisms=mechanisms, waiting=evidence_of_waits, calls=calls)
 
 
+def is_restless(server: Server) -> bool:
+    """Whether it goes on computing for as long as patience when all its clients have gone."""
+    server.close_clients()
+    return not server.rest(server.times.patience)
+
+
 def _population(server: Server, census: _Census) -> Detection:
     """Who serves: processes, threads, or one thread all of them."""
     try:

@@ -14,7 +14,7 @@ from wnohang import __version__, inject
 from wnohang.contain import LaunchError, Nursery
 from wnohang.dialect import dialect
 from wnohang.launch import Target
-from wnohang.model import Detection, Model, detect, traits_of
+from wnohang.model import Detection, Model, detect, is_restless, traits_of
 from wnohang.observe import descriptors, is_narrow
 from wnohang.options import Options
 from wnohang.remote import RunningServer, check_applies, detect_running
@@ -92,8 +92,7 @@ class Session:
                 rings = target.address is None and _has_rings(server)
                 narrow = target.address is None and any(map(is_narrow, server.living()))
                 if target.address is None and not found.problem:
-                    server.close_clients()
-                    found = replace(found, restless=not server.rest(self.times.patience))
+                    found = replace(found, restless=is_restless(server))
             if narrow:
                 found = replace(found, untrappable="it is a 32-bit program, whose system calls have other numbers")
             elif rings and not found.problem:

@@ -1,0 +1,149 @@
+"""What the kit does again and again, in every run and every test, costs little: CI is bound by the processors."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from wnohang import collector, gallery, verdict
+from wnohang.collector import Collector
+from wnohang.contain import Cell, ContainmentError, Nursery
+from wnohang.launch import Target
+from wnohang.model import Detection, is_restless
+from wnohang.report import resultfile
+from wnohang.report.record import Record, Verdict
+from wnohang.requirement import Level
+from wnohang.server import Server
+from wnohang.session import Session
+from wnohang.verdict import Budget, Times
+
+
+class Clock:
+    """Time that passes when somebody sleeps, or is busy."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Nothing is late."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    """With namespaces: elsewhere there is nothing to save."""
+    with contextlib.closing(Nursery()) as made:
+        made.cell().close()
+        if not made.namespaces:
+            pytest.skip(f"no namespaces here: {made.refused}")
+        yield made
+
+
+def test_who_has_waited_long_looks_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait of three seconds is 200 looks, not 750; and what comes is noticed by a sixteenth later at most."""
+    clock = Clock()
+    monkeypatch.setattr(verdict, "time", clock)
+    budget = Budget(3.0)
+    while budget.left() > 0:
+        elapsed = budget.elapsed
+        budget.pause()
+        assert clock.slept[-1] <= max(0.004, elapsed / 16)
+    assert 100 < len(clock.slept) < 200
+    assert clock.slept[0] <= 0.0001
+
+
+def test_sockets_are_asked_for_ahead(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hundred clients one after another are not two hundred questions to the cell."""
+    asked: list[int] = []
+    really = Cell._ask
+
+    def counted(self: Cell, request: str, descriptors: list[int] | None = None, **arguments: Any) -> Any:
+        if request == "sockets":
+            asked.append(arguments["count"])
+        return really(self, request, descriptors, **arguments)
+
+    monkeypatch.setattr(Cell, "_ask", counted)
+    with contextlib.closing(nursery.cell()) as cell:
+        for _ in range(200):
+            cell.sockets(socket.AF_INET, 1)[0].close()
+        assert len(asked) < 20
+        assert asked[0] == 1  # many tests have one client: nothing is made in vain for them
+        for family in (socket.AF_INET6, socket.AF_INET):
+            with cell.sockets(family, 1)[0] as made:
+                assert made.family == family
+
+
+def test_a_socket_made_ahead_knows_how_the_network_was_tuned_since(nursery: Nursery) -> None:
+    """Its buffers have the sizes that held when it was made."""
+    with contextlib.closing(nursery.cell()) as cell:
+        for _ in range(5):
+            cell.sockets(socket.AF_INET, 1)[0].close()
+        try:
+            with cell.tuned("tcp_rmem", "4096 8192 16384"), cell.sockets(socket.AF_INET, 1)[0] as tuned:
+                assert tuned.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 8192
+        except ContainmentError as refused:
+            pytest.skip(f"the network may not be tuned here: {refused}")
+        with cell.sockets(socket.AF_INET, 1)[0] as later:
+            assert later.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > 8192
+
+
+@pytest.mark.parametrize(
+    ("name", "restless"), [("c/fork", False), ("mutant/res-busy-when-idle", True), ("mutant/res-busy-when-gone", True)]
+)
+def test_a_server_that_never_rests_is_known_for_it(nursery: Nursery, name: str, restless: bool) -> None:
+    """When its clients have gone."""
+    if reason := gallery.missing(gallery.gallery()[name]):
+        pytest.skip(f"NOT APPLICABLE: {reason}")
+    target = Target(name, tuple(gallery.command(gallery.gallery()[name])))
+    with Server(nursery, target, Times(base=0.5)) as server:
+        server.connect().engage()
+        assert is_restless(server) is restless
+
+
+@pytest.mark.parametrize(("restless", "unrest"), [(True, 0.05), (False, 0.25)])
+def test_it_is_not_waited_for_in_vain(restless: bool, unrest: float) -> None:
+    """In each test again."""
+    options = SimpleNamespace(time_scale=1.0, patience=3.0, targets=[Target("it", ("true",))], namespaces=None)
+    found = Detection("fork", [], restless=restless)
+    findings = {"scale": 1.0, "detections": {"it": found.to_dict()}}
+    session = Session(cast(Any, options), seed=1, findings=findings)
+    with contextlib.closing(session):
+        server = session.server("it")
+        server.cell.close()
+        assert server.times.unrest == unrest
+
+
+def test_writing_the_result_file_takes_a_small_part_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds of verdicts, and a file that takes a tenth of a second to write: four times, and not a thousand."""
+    clock, written = Clock(), []
+    monkeypatch.setattr(collector, "time", clock)
+
+    def write(path: Path, document: dict[str, Any], *, indented: bool = True) -> None:
+        clock.now += 0.1
+        written.append(document)
+
+    monkeypatch.setattr(resultfile, "write", write)
+    config = SimpleNamespace(hook=SimpleNamespace(pytest_wnohang_verdict=lambda record: None))
+    options = SimpleNamespace(
+        verdicts=tmp_path / "verdicts.json", targets=[Target("it", ("true",))], waived=frozenset(), embedded=False
+    )
+    session = SimpleNamespace(options=options, detections={}, environment=dict)
+    under_test = Collector(cast(Any, config), cast(Any, session))
+    for _ in range(1000):
+        clock.now += 0.01
+        under_test.add(Record("ECHO-1", Level.MUST, Verdict.PASS, server="it"))
+    assert 3 <= len(written) <= 6
+    under_test.finish(0)
+    assert written[-1]["complete"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -262,6 +263,28 @@ def test_an_answer_that_was_not_waited_for_is_never_taken_for_another(
     with pytest.raises(ContainmentError, match="mid-sentence"):
         cell.output()
     cell.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.EAGAIN, "error"), (errno.ENOMEM, "error"), (errno.EPERM, "refused")]
+)
+def test_a_shortage_is_no_refusal_of_namespaces(number: int, kind: str) -> None:
+    """What is refused is done without from then on; what is short may be there again in a moment."""
+    program = """
+import os, socket, sys
+sys.path.insert(0, sys.argv[1])
+import channel, inside, kernel
+def fails(flags):
+    raise OSError(int(sys.argv[2]), os.strerror(int(sys.argv[2])))
+kernel.fork_into = fails
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+inside._fork_process_1(ours, theirs, 100)
+print(*channel.receive_message(ours)[0])
+"""
+    folder = CHECKOUT / "wnohang" / "contain"
+    line = [sys.executable, "-ISc", program, str(folder), str(number)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.split() == [kind]
 
 
 def test_a_refusal_is_an_answer(nursery: Nursery) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -147,3 +149,19 @@ def test_writing_the_result_file_takes_a_small_part_of_a_run(tmp_path: Path, mon
     assert 3 <= len(written) <= 6
     under_test.finish(0)
     assert written[-1]["complete"]
+
+
+def test_the_runs_of_the_kill_matrix_begin_with_all_modules_loaded() -> None:
+    """Those of the kit that the conformance tests import."""
+    program = """
+import importlib, pathlib, sys
+import wnohang.plugin, wnohang.preloaded
+before = set(sys.modules)
+for path in pathlib.Path("conformance").glob("test_*.py"):
+    importlib.import_module(f"conformance.{path.stem}")
+print(*sorted(name for name in set(sys.modules) - before if name.startswith("wnohang")))
+"""
+    checkout = Path(__file__).resolve().parent.parent
+    line = [sys.executable, "-c", program]
+    done = subprocess.run(line, cwd=checkout, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []

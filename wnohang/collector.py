@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wnohang import inject, trace
+from wnohang import engines
 from wnohang.contain import Limits
 from wnohang.coverage import tested
 from wnohang.model import Detection
@@ -204,9 +204,9 @@ class Collector:
 def _engine_lines() -> list[str]:
     """What this machine forbids of what forces conditions; nothing where all of it is permitted."""
     lines = []
-    if reason := trace.permitted():
+    if reason := engines.tracing_refused():
         lines.append(f"wnohang: no tracing, so schedules are left to chance: {reason}")
-    if reason := inject.permitted() or inject.copying_permitted():
+    if reason := engines.injecting_refused():
         lines.append(f"wnohang: no faults are injected into system calls: {reason}")
     return lines
 

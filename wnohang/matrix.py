@@ -84,8 +84,7 @@ def _forked_run(arguments: list[str], output: Path) -> int | None:
     """
     forks = multiprocessing.get_context("forkserver")
     plugins = sorted({each.module for each in entry_points(group="pytest11")})
-    stimuli = [f"wnohang.stimuli.{each.stem}" for each in sorted(Path(__file__).with_name("stimuli").glob("[a-z]*.py"))]
-    forks.set_forkserver_preload(["hypothesis", *plugins, *stimuli, "wnohang.conversation"])
+    forks.set_forkserver_preload(["hypothesis", *plugins, "wnohang.preloaded"])
     # What is imported already cannot be rewritten, which pytest warns of; none of it holds assertions of tests.
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     child = forks.Process(target=_pytest, args=([*arguments, *quiet], str(output)))

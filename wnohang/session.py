@@ -7,12 +7,12 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
-from wnohang import __version__, inject
+from wnohang import __version__
 from wnohang.contain import LaunchError, Nursery
 from wnohang.dialect import dialect
+from wnohang.engines import injecting_refused
 from wnohang.launch import Target
 from wnohang.model import Detection, Model, detect, is_restless, traits_of
 from wnohang.observe import descriptors, is_narrow
@@ -99,14 +99,9 @@ class Session:
                 found = replace(found, untrappable=self._needs_rings(target.name))
             self.detections[target.name] = found
 
-    @cached_property
-    def injecting_refused(self) -> str | None:
-        """Why this machine forbids to inject faults; None where it permits that. It takes three processes to tell."""
-        return inject.permitted() or inject.copying_permitted()
-
     def _needs_rings(self, name: str) -> str:
         """io_uring is refused where calls are trapped. Empty when the server then uses other calls, else a reason."""
-        if self.injecting_refused:
+        if injecting_refused():
             return ""  # nothing is trapped at all
         try:
             with self.server(name, ("accept",)) as server:
@@ -167,7 +162,7 @@ class Session:
             raise NotApplicable("the system calls of a server that already runs cannot be trapped")
         if obstacle := self.detections[name].untrappable:
             raise NotApplicable(f"no faults can be injected: {obstacle}")
-        if reason := self.injecting_refused:
+        if reason := injecting_refused():
             raise NotApplicable(f"no faults can be injected here: {reason}")
 
     def environment(self) -> dict[str, Any]:

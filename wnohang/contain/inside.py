@@ -24,6 +24,7 @@ Only the standard library, and the modules beside this file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -166,8 +167,10 @@ def _fork_process_1(requests: socket.socket, control: socket.socket, most_proces
         try:
             init, mapped = _fork_into_namespaces()
         except OSError as failure:
+            # Refused is what would be refused again: who lacks a process or memory for a moment gets no lesser cell.
+            kind = "error" if failure.errno in (errno.EAGAIN, errno.ENOMEM) else "refused"
             with contextlib.suppress(OSError):
-                channel.send_message(control, {"refused": str(failure)})
+                channel.send_message(control, {kind: str(failure)})
             os.close(gate)
             os.close(opened)
             return

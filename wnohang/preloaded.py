@@ -1,0 +1,18 @@
+"""Imported once by the process that the runs of the kill matrix are forked off: what each of them would do anew."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from wnohang import coverage, engines, requirement, trace
+
+for _each in sorted(Path(__file__).with_name("stimuli").glob("[a-z]*.py")):
+    importlib.import_module(f"wnohang.stimuli.{_each.stem}")
+importlib.import_module("wnohang.conversation")
+
+# Each is remembered by its process, and so by those that are forked off.
+requirement.catalogue()
+coverage.tested()
+trace.permitted()
+engines.injecting_refused()

@@ -332,7 +332,7 @@ def test_the_socket_tables_have_one_reader() -> None:
 
 
 def test_namespaces_have_one_home() -> None:
-    assert users("unshare", "setns") <= {"contain", "commands/probes"}
+    assert users("unshare", "setns", "fork_into") <= {"contain", "commands/probes"}
 
 
 def test_tracing_has_one_home() -> None:

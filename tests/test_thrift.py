@@ -147,8 +147,21 @@ def test_writing_the_result_file_takes_a_small_part_of_a_run(tmp_path: Path, mon
         clock.now += 0.01
         under_test.add(Record("ECHO-1", Level.MUST, Verdict.PASS, server="it"))
     assert 3 <= len(written) <= 6
+    before = len(written)
+    under_test.add(Record("ECHO-2", Level.MUST, Verdict.FAIL, server="it"))
+    under_test.add(Record("ECHO-3", Level.MUST, Verdict.PASS, server="it"))
+    assert len(written) == before + 1  # what is not green is wanted even if the run is killed now
+    assert ids(written[-1]) == {"ECHO-1", "ECHO-2"}
+    under_test.finish(2)  # Ctrl-C, or -x
+    assert ids(written[-1]) == {"ECHO-1", "ECHO-2", "ECHO-3"}
+    assert not written[-1]["complete"]
     under_test.finish(0)
     assert written[-1]["complete"]
+
+
+def ids(document: dict[str, Any]) -> set[str]:
+    """The requirements that have a verdict."""
+    return {each["id"] for each in document["requirements"]}
 
 
 def test_the_runs_of_the_kill_matrix_begin_with_all_modules_loaded() -> None:

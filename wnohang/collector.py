@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from wnohang import engines
+from wnohang import trace
 from wnohang.contain import Limits
 from wnohang.coverage import tested
+from wnohang.engines import injecting_refused
 from wnohang.model import Detection
 from wnohang.report import resultfile, text
 from wnohang.report.record import Record, Verdict, merge
@@ -24,9 +25,7 @@ _PASSED_ON = (
     "--server-port", "--server-cwd", "--server-stdin", "--server-data", "--server-time-scale", "--server-patience",
     "--server-namespaces", "--server-profile", "--server-waive",
 )  # fmt: skip
-
-
-# Writing the result file after a verdict may take this part of a run, no more: it grows with every verdict.
+# Writing the result file after what is green may take this part of a run, no more: it grows with every verdict.
 _WRITING = 1 / 25
 
 
@@ -66,7 +65,8 @@ class Collector:
         before = self._records.get(key)
         self._records[key] = record if before is None else merge([before, record])
         self._config.hook.pytest_wnohang_verdict(record=self._records[key])
-        if time.monotonic() >= self._next_write:
+        green = record.verdict in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+        if not green or time.monotonic() >= self._next_write:
             self._write(complete=False)
 
     def nothing_started(self, reason: str) -> None:
@@ -101,7 +101,8 @@ class Collector:
 
     def finish(self, exitstatus: int) -> int:
         """Write the result file for good; the run's exit code."""
-        if exitstatus in (2, 3) or self.cut_short:  # the file goes on saying that it is incomplete
+        if exitstatus in (2, 3) or self.cut_short:
+            self._write(complete=False)
             return exitstatus
         records = self.records()
         self._write(complete=True)
@@ -204,9 +205,9 @@ class Collector:
 def _engine_lines() -> list[str]:
     """What this machine forbids of what forces conditions; nothing where all of it is permitted."""
     lines = []
-    if reason := engines.tracing_refused():
+    if reason := trace.permitted():
         lines.append(f"wnohang: no tracing, so schedules are left to chance: {reason}")
-    if reason := engines.injecting_refused():
+    if reason := injecting_refused():
         lines.append(f"wnohang: no faults are injected into system calls: {reason}")
     return lines
 

@@ -6,6 +6,7 @@ And how whoever serves waits for its clients, which `mechanism` tells from the c
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -16,7 +17,7 @@ from typing import Any
 from wnohang.client import Client
 from wnohang.contain import LaunchError
 from wnohang.mechanism import MULTIPLEXING, Mechanism, Waiting, look, loops, settle
-from wnohang.observe import Unobservable, is_narrow, runtime, switches, threads
+from wnohang.observe import Unobservable, cpu, is_narrow, runtime, switches, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.verdict import Budget, Inconclusive, Violation
@@ -29,6 +30,10 @@ _EXCHANGES = 6
 _ATTEMPTS = 3
 # So many clients of a pool of four loops are all with one of them once in 4^7 = 16 384 times.
 _MANY = 8
+
+
+# Of one processor. A loop that looks every millisecond takes 0.02, one that never waits 1.
+_COMPUTES_MUCH = 0.3
 
 
 class Model(StrEnum):
@@ -54,6 +59,8 @@ class Model(StrEnum):
         }[self]
 
 
+POOLS = (Model.PREFORK, Model.THREAD_POOL)
+
 TRAITS: dict[Model, frozenset[Trait]] = {
     Model.ITERATIVE: frozenset(),
     Model.FORK: frozenset({Trait.CONCURRENT, Trait.FORKING}),
@@ -78,7 +85,7 @@ class Detection:
     blind: str = ""  # why the machine does not show it
     calls: list[str] = field(default_factory=list)  # which of multiplexing it uses to block for one client
     untrappable: str = ""  # why no fault can be injected into its system calls
-    restless: bool = False  # it was seen to go on computing after its clients had gone
+    restless: bool = False  # it was seen to go on computing when its clients had gone
 
     @property
     def words(self) -> str:
@@ -98,8 +105,7 @@ class Detection:
 
 def traits_of(model: Model, mechanisms: Iterable[str]) -> frozenset[Trait]:
     """A pool of processes or threads, each of which multiplexes, has the traps of multiplexing as well."""
-    pool = model in (Model.PREFORK, Model.THREAD_POOL)
-    loops = pool and any(Mechanism(each) in MULTIPLEXING for each in mechanisms)
+    loops = model in POOLS and any(Mechanism(each) in MULTIPLEXING for each in mechanisms)
     return TRAITS[model] | ({Trait.MULTIPLEXING} if loops else frozenset())
 
 
@@ -138,9 +144,13 @@ def detect(server: Server) -> Detection:
 
 
 def is_restless(server: Server) -> bool:
-    """Whether it goes on computing for as long as patience when all its clients have gone."""
+    """Whether it computes much, and is not seen to rest, for as long as patience when all its clients have gone."""
     server.close_clients()
-    return not server.rest(server.times.patience)
+    before, begun = cpu(server.living()).ran_ns, time.monotonic()
+    if server.rest(server.times.patience):
+        return False
+    ran = (cpu(server.living()).ran_ns - before) / 1e9
+    return ran > _COMPUTES_MUCH * (time.monotonic() - begun)
 
 
 def _population(server: Server, census: _Census) -> Detection:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from wnohang import coverage, engines, requirement, trace
+from wnohang import conversation, coverage, engines, requirement, trace
+
+__all__ = ["conversation"]  # imported for itself
 
 for _each in sorted(Path(__file__).with_name("stimuli").glob("[a-z]*.py")):
     importlib.import_module(f"wnohang.stimuli.{_each.stem}")
-importlib.import_module("wnohang.conversation")
 
 # Each is remembered by its process, and so by those that are forked off.
 requirement.catalogue()

@@ -46,6 +46,7 @@ class Evidence:
 
 
 _OPEN_STATES = (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.FIN_WAIT1, TcpState.FIN_WAIT2)
+_BETWEEN_LOOKS = 0.004  # three of them fit between two naps of a server that polls; seconds
 _BATCH = 32  # connections begun at once: below every listener's queue that a right server has
 
 
@@ -191,10 +192,10 @@ class Server(Witness):
         A prefork parent listens before its children exist, a JVM still compiles: what is taken as the baseline must be
         taken after that. Servers that never rest are taken as they are: False.
         """
-        budget = Budget(self.times.unrest * self.times.scale if within is None else within, self.starvation)
+        budget = Budget(self.times.unrest if within is None else within, self.starvation)
         last, still = (-1, -1), 0
         while still < 3 and not budget.is_over():
-            budget.pause()
+            budget.pause(at_most=_BETWEEN_LOOKS)  # three of them must fit between two naps
             # A call that waits for the supervisor's answer looks like sleep: then the supervisor does not.
             concerned = [*self.living(), *self._supervisors()]
             now = (cpu(concerned).ran_ns, self.count_threads())

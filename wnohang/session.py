@@ -14,7 +14,7 @@ from wnohang.contain import LaunchError, Nursery
 from wnohang.dialect import dialect
 from wnohang.engines import injecting_refused
 from wnohang.launch import Target
-from wnohang.model import Detection, Model, detect, is_restless, traits_of
+from wnohang.model import POOLS, Detection, Model, detect, is_restless, traits_of
 from wnohang.observe import descriptors, is_narrow
 from wnohang.options import Options
 from wnohang.remote import RunningServer, check_applies, detect_running
@@ -22,8 +22,6 @@ from wnohang.requirement import Requirement, Trait
 from wnohang.server import Server
 from wnohang.verdict import NotApplicable, Times, Violation
 
-# Who was never seen to rest is waited for so long each time, in seconds (scaled): it would be waited for in vain.
-_RESTLESS = 0.05
 # What the loop in `measure_scale` takes on a machine of 2020 or so, in seconds; at half the speed all budgets double.
 _NOMINAL_LOOP = 0.02
 
@@ -81,7 +79,7 @@ class Session:
         traits = self.traits(name) if found else frozenset()
         if self.target(name).address is not None:
             return RunningServer(self.target(name), self.times, traits)
-        times = replace(self.times, unrest=_RESTLESS) if found and found.restless else self.times
+        times = replace(self.times, restless=found is not None and found.restless)
         return Server(self.nursery, self.target(name), times, traits, trap)
 
     def detect_all(self) -> None:
@@ -91,7 +89,8 @@ class Session:
                 found = detect(server) if target.address is None else detect_running(server)
                 rings = target.address is None and _has_rings(server)
                 narrow = target.address is None and any(map(is_narrow, server.living()))
-                if target.address is None and not found.problem:
+                # The workers of a pool may be born late: for them a server is always given time.
+                if target.address is None and not found.problem and found.model not in POOLS:
                     found = replace(found, restless=is_restless(server))
             if narrow:
                 found = replace(found, untrappable="it is a 32-bit program, whose system calls have other numbers")

@@ -20,7 +20,7 @@ T = TypeVar("T")
 # seconds it may in any case: a short wait can be starved through by one burst of work elsewhere.
 _AT_MOST_TIMES, _IN_ANY_CASE = 8.0, 1.0
 # Pauses between two looks, in seconds. The first is shorter than a C server's answer. A look costs up to half a
-# millisecond of CPU: who has waited long looks less often, and so notices what it waits for by a sixteenth later.
+# millisecond of CPU: who has waited long looks less often, and so may notice what it waits for by a sixteenth later.
 _FIRST_PAUSE, _SHORT_PAUSE, _LONG_PAUSE = 0.0001, 0.004, 0.02
 _OF_THE_WAIT = 1 / 16
 # A pause that took this much longer than asked, in seconds, means that nobody here ran: the difference does not count.
@@ -60,7 +60,7 @@ class Times:
 
     scale: float = 1.0
     base: float = 3.0  # patience on a machine of scale 1 (--server-patience)
-    unrest: float = 0.25  # a server that does not sleep by then is taken as it is; so too on a machine of scale 1
+    restless: bool = False  # the server was seen to go on computing when its clients had gone
 
     @property
     def patience(self) -> float:
@@ -70,6 +70,11 @@ class Times:
         (asyncio after EMFILE); three seconds are longer than all that were measured.
         """
         return self.base * self.scale
+
+    @property
+    def unrest(self) -> float:
+        """How long to wait until all of the server sleeps; in vain, where it was never seen to."""
+        return (0.05 if self.restless else 0.25) * self.scale
 
     @property
     def quiet(self) -> float:
@@ -127,12 +132,12 @@ class Budget:
         except Inconclusive:
             return True
 
-    def pause(self) -> None:
-        """Wait a moment before the next look; a little longer each time."""
+    def pause(self, *, at_most: float = _LONG_PAUSE) -> None:
+        """Wait a moment before the next look, at most so many seconds; a little longer each time."""
         before = time.monotonic()
         time.sleep(self._pause)
         self.note_gap(time.monotonic() - before - self._pause)
-        of_the_wait = min((before - self._begun) * _OF_THE_WAIT, _LONG_PAUSE)
+        of_the_wait = min((before - self._begun) * _OF_THE_WAIT, at_most)
         self._pause = max(min(self._pause * 1.5, _SHORT_PAUSE), of_the_wait)
 
     def note_gap(self, late: float) -> None:

@@ -113,11 +113,10 @@ class Cell:
     def finish(self) -> str | None:
         """Wait until the cell is ready; the reason when the machine refused its namespaces. ContainmentError."""
         try:
-            begun, _ = self._receive()
+            begun, handles = self._receive()
             if "refused" not in begun:
                 self.init = int(begun["init"])
-                self._init_handle = _handle(self.init)
-                self._last_handle = self._init_handle if self.namespaced else _handle(int(begun["keeper"]))
+                self._init_handle, self._last_handle = handles[0], handles[-1]
                 begun, _ = self._receive()
         except ContainmentError:
             self.close()
@@ -282,7 +281,7 @@ class Cell:
             if self.namespaced:
                 self._kill_init()  # the kernel ends the rest of the namespace, and sooner
             if not self._gone(_ENDS_WITHIN):
-                self._kill_init()  # it was stopped, or something outran it: its keeper goes on without it
+                self._kill_init()  # it was stopped, or something outran it: a keeper would go on
                 if not self._gone(ANSWER_WITHIN):
                     raise ContainmentError(f"the cell of process {self.init} did not end within {ANSWER_WITHIN:g} s")
         finally:
@@ -337,13 +336,6 @@ def _unless_refused(message: dict[str, Any], descriptors: list[int]) -> tuple[di
         _close(descriptors)
         raise ContainmentError(f"in the cell: {message['error']}")
     return message, descriptors
-
-
-def _handle(pid: int) -> int | None:
-    """A pidfd; None where the process has ended."""
-    with contextlib.suppress(ProcessLookupError):
-        return os.pidfd_open(pid)
-    return None
 
 
 def _close(descriptors: list[int] | set[int]) -> None:

@@ -1,4 +1,4 @@
-"""What runs on the other side of the wall: the nursery and the keepers; `init` is what they bring about.
+"""What runs on the other side of the wall: the nursery, and what it forks; `init` is what that brings about.
 
     kit -- nursery -- init -- the server under test
                         '---- everything that the server starts
@@ -45,11 +45,16 @@ else:
     from init import Init
 
 
+# Of descriptors, processes and memory.
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+
+
 def _fork_into_namespaces() -> tuple[int, bool]:
     """The future init, in PID, mount and network namespaces of its own: its pid, 0 in itself; and, if need be, user."""
     flags = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWNET
     if os.geteuid() == 0:
-        with contextlib.suppress(OSError):  # root of a container without CAP_SYS_ADMIN: as an ordinary user would
+        # Root of a container without CAP_SYS_ADMIN goes on as an ordinary user would.
+        with contextlib.suppress(PermissionError):
             return kernel.fork_into(flags), False
     return kernel.fork_into(flags | kernel.CLONE_NEWUSER), True
 
@@ -75,7 +80,8 @@ def _keep(control: socket.socket, most_processes: int, protected: set[int]) -> N
     os.close(gate)
     # The nursery has gone: the init is to end everything.
     signal.signal(signal.SIGTERM, lambda *_: _terminate(init))
-    channel.send_message(control, {"init": init, "keeper": os.getpid()})
+    channel.send_message(control, {"init": init}, [os.pidfd_open(init), os.pidfd_open(os.getpid())])
+    os.write(opened, b".")
     os.close(opened)
     control.close()
     os.waitpid(init, 0)
@@ -101,7 +107,8 @@ def _start_init(control: socket.socket, gate: int, most_processes: int, protecte
     """In an init without namespaces: serve."""
     kernel.die_with_parent(signal.SIGTERM)
     os.setsid()
-    os.read(gate, 1)  # the keeper's message goes first; if the keeper has ended, sending below fails
+    if not os.read(gate, 1):  # the keeper's message goes first, or else it has ended
+        os._exit(1)
     kernel.adopt_orphans()
     init = Init(control, namespaced=False, own_proc=False, most_processes=most_processes, protected=protected)
     channel.send_message(control, {"ready": True, "own_proc": False})
@@ -114,7 +121,8 @@ def _start_process_1(
     """In the init: finish the namespaces, tell the kit, serve. `identity`: uid and gid, in a new user namespace."""
     kernel.die_with_parent(signal.SIGKILL)
     os.setsid()
-    os.read(gate, 1)  # the nursery's message goes first
+    if not os.read(gate, 1):  # the nursery's message goes first, or else it has ended
+        os._exit(1)
     own_proc, step = False, "no identity in the user namespace"
     try:
         if identity is not None:
@@ -162,30 +170,32 @@ def _nursery(requests: socket.socket, kit: int) -> None:
 
 def _fork_process_1(requests: socket.socket, control: socket.socket, most_processes: int) -> None:
     uid, gid = os.geteuid(), os.getegid()
-    gate, opened = os.pipe2(os.O_CLOEXEC)
     with control:
+        # A socket pair is closed by itself, whatever happens.
         try:
+            gate, opened = socket.socketpair()
             init, mapped = _fork_into_namespaces()
         except OSError as failure:
-            # Refused is what would be refused again: who lacks a process or memory for a moment gets no lesser cell.
-            kind = "error" if failure.errno in (errno.EAGAIN, errno.ENOMEM) else "refused"
+            # Refused is what would be refused again: for want of something for a moment nobody gets a lesser cell.
+            kind = "error" if failure.errno in _SHORTAGES else "refused"
             with contextlib.suppress(OSError):
                 channel.send_message(control, {kind: str(failure)})
-            os.close(gate)
-            os.close(opened)
             return
         if init == 0:
             try:
                 requests.close()
-                os.close(opened)
+                opened.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _start_process_1(control, gate, most_processes, (uid, gid) if mapped else None)
+                _start_process_1(control, gate.fileno(), most_processes, (uid, gid) if mapped else None)
             finally:
                 os._exit(1)
-        os.close(gate)
-        with contextlib.suppress(OSError):  # the kit has gone, as the init will notice
-            channel.send_message(control, {"init": init})
-        os.close(opened)
+        with gate, opened, contextlib.suppress(OSError):  # if the kit has gone, the init ends at its gate
+            handle = os.pidfd_open(init)
+            try:
+                channel.send_message(control, {"init": init}, [handle])
+                opened.send(b".")
+            finally:
+                os.close(handle)
 
 
 def _fork_keeper(requests: socket.socket, control: socket.socket, most_processes: int, protected: set[int]) -> None:

@@ -31,7 +31,8 @@ _SECCOMP_WAIT_KILLABLE = 1 << 5  # Linux 5.19; older kernels answer EINVAL
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 
 # clone(2) without fork(3)'s ways has no function in libc either.
-_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220}
+_CLONE_64 = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "ppc64le": 120}
+_CLONE_32 = {"armv7l": 120, "i686": 120}
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
@@ -58,13 +59,14 @@ def fork_into(flags: int) -> int:
     learn of this fork. OSError where the machine forbids it (clone(2)).
     """
     machine = os.uname().machine
-    if machine not in _CLONE:
+    known = _CLONE_64 if ctypes.sizeof(ctypes.c_long) == 8 else _CLONE_32
+    if machine not in known:
         raise OSError(f"the number of clone(2) is not known for {machine}")
     # Neither a stack of its own, nor anything stored: the other arguments, whose order differs by machine, are 0.
     none = ctypes.c_long(0)
     child = int(
         _libc_holding_gil.syscall(
-            ctypes.c_long(_CLONE[machine]), ctypes.c_long(flags | signal.SIGCHLD), none, none, none, none
+            ctypes.c_long(known[machine]), ctypes.c_long(flags | signal.SIGCHLD), none, none, none, none
         )
     )
     if child < 0:

@@ -47,11 +47,20 @@ class Nursery:
         """A new cell, ready for a server; the next one is begun at once, so that it is ready when it is wanted."""
         if self._process.poll() is not None:
             self._restart()
-        spare, self._spare = self._spare, None
-        cell = self._finished(spare or self._request())
+        cell = self._take_spare() or self._finished(self._request())
         with contextlib.suppress(ContainmentError):  # then the next call will say so
             self._spare = self._request()
         return cell
+
+    def _take_spare(self) -> Cell | None:
+        """The one begun ahead; None where it failed: what was short then may be there now."""
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        try:
+            return self._finished(spare)
+        except ContainmentError:
+            return None
 
     def _finished(self, cell: Cell) -> Cell:
         reason = cell.finish()

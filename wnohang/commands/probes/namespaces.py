@@ -14,7 +14,10 @@ from wnohang.contain import kernel
 
 
 def _enter(flags: int) -> None:
-    """New namespaces, in a new user namespace unless root is allowed without, with the caller's identity kept."""
+    """New namespaces, in a new user namespace unless root is allowed without, with the caller's identity kept.
+
+    Cells are made in all of them at once (clone(2)); here each is tried alone, to name the one that is refused.
+    """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0 and not flags & kernel.CLONE_NEWUSER:
         with contextlib.suppress(OSError):

@@ -175,6 +175,16 @@ def test_a_declared_model_is_judged() -> None:
     assert re.search(r"^THRD-4 .*PASS", done.stdout, re.MULTILINE)  # what applies is what was seen
 
 
+def test_a_client_whose_pipe_cannot_be_filled_is_said_to_wait_at_the_door() -> None:
+    """An iterative server that is declared as another: whoever looks for a full pipe should look at accept."""
+    server = f"--server={command_of('python/iterative')}"
+    done = matrix.whole_run(server, "--server-model=thread", "--requirement=PEER-4", "--server-patience=0.3")
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "the pipe did not fill up within" in said
+    assert "the server has not accepted this client" in said
+
+
 @pytest.mark.parametrize("wrong", ["forkk", "FORK", "signal-driven", "pol", "prefork+epol", "fork+thread", "poll+"])
 def test_an_unknown_model_is_answered_with_the_known_ones(wrong: str) -> None:
     """What may be typed, and what was probably meant."""

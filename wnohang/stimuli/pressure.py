@@ -58,7 +58,10 @@ class Pressure:
             elif unsent and self._stands_still((unread, unsent)):
                 break
             if budget.left() <= 0:
-                raise Inconclusive(f"the pipe did not fill up within {budget.elapsed:.1f} s ({self.sent} bytes sent)")
+                why = "" if server.holders(self.client) else ": the server has not accepted this client"
+                raise Inconclusive(
+                    f"the pipe did not fill up within {budget.elapsed:.1f} s ({self.sent} bytes sent){why}"
+                )
         server.timeline.add(self.client.name, f"has sent {self.sent} bytes and read none: the server is blocked")
 
     def _send_one(self) -> None:

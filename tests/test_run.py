@@ -178,7 +178,7 @@ def test_a_declared_model_is_judged() -> None:
 def test_a_client_whose_pipe_cannot_be_filled_is_said_to_wait_at_the_door() -> None:
     """An iterative server that is declared as another: whoever looks for a full pipe should look at accept."""
     server = f"--server={command_of('python/iterative')}"
-    done = matrix.whole_run(server, "--server-model=thread", "--requirement=PEER-4", "--server-patience=0.3")
+    done = matrix.whole_run(server, "--server-model=thread", "--requirement=PEER-4", "--server-patience=0.5")
     assert done.returncode == 1, done.stdout + done.stderr
     said = " ".join(done.stdout.split())
     assert "the pipe did not fill up within" in said

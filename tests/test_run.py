@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wnohang import collector, gallery, inject, matrix, trace
+from wnohang import collector, engines, gallery, inject, matrix, trace
 from wnohang.report import resultfile
 
 SERVERS = gallery.gallery()
@@ -148,12 +148,15 @@ def test_the_head_tells_what_the_machine_forbids(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(trace, "permitted", lambda: "Yama")
     monkeypatch.setattr(inject, "permitted", lambda: None)
     monkeypatch.setattr(inject, "copying_permitted", lambda: "no pidfd")
+    engines.injecting_refused.cache_clear()
     tracing, injecting = collector._engine_lines()
     assert tracing == "wnohang: no tracing, so schedules are left to chance: Yama"
     assert injecting == "wnohang: no faults are injected into system calls: no pidfd"
     monkeypatch.setattr(trace, "permitted", lambda: None)
     monkeypatch.setattr(inject, "copying_permitted", lambda: None)
+    engines.injecting_refused.cache_clear()
     assert collector._engine_lines() == []
+    engines.injecting_refused.cache_clear()
 
 
 def test_the_declared_model_overrides_the_detected_one() -> None:

@@ -148,15 +148,13 @@ def test_the_head_tells_what_the_machine_forbids(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(trace, "permitted", lambda: "Yama")
     monkeypatch.setattr(inject, "permitted", lambda: None)
     monkeypatch.setattr(inject, "copying_permitted", lambda: "no pidfd")
-    engines.injecting_refused.cache_clear()
+    monkeypatch.setattr(collector, "injecting_refused", engines.injecting_refused.__wrapped__)  # asked anew each time
     tracing, injecting = collector._engine_lines()
     assert tracing == "wnohang: no tracing, so schedules are left to chance: Yama"
     assert injecting == "wnohang: no faults are injected into system calls: no pidfd"
     monkeypatch.setattr(trace, "permitted", lambda: None)
     monkeypatch.setattr(inject, "copying_permitted", lambda: None)
-    engines.injecting_refused.cache_clear()
     assert collector._engine_lines() == []
-    engines.injecting_refused.cache_clear()
 
 
 def test_the_declared_model_overrides_the_detected_one() -> None:

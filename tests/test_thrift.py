@@ -25,6 +25,22 @@ from wnohang.server import Server
 from wnohang.session import Session
 from wnohang.verdict import Budget, Times
 
+# A thread for each client, and one that wakes up every two milliseconds.
+_TICKING = """
+import socket, sys, threading, time
+def serve(client):
+    while data := client.recv(4096):
+        client.sendall(data)
+    client.close()
+def tick():
+    while True:
+        time.sleep(0.002)
+threading.Thread(target=tick, daemon=True).start()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+
 
 class Clock:
     """Time that passes when somebody sleeps, or is busy."""
@@ -64,6 +80,11 @@ def test_who_has_waited_long_looks_less_often(monkeypatch: pytest.MonkeyPatch) -
         assert clock.slept[-1] <= max(0.004, elapsed / 16)
     assert 100 < len(clock.slept) < 200
     assert clock.slept[0] <= 0.0001
+    clock.slept.clear()
+    budget = Budget(3.0)
+    while budget.left() > 0:
+        budget.pause(at_most=0.004)  # for who wants several looks between two events
+    assert max(clock.slept) == 0.004
 
 
 def test_sockets_are_asked_for_ahead(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +133,16 @@ def test_a_server_that_never_rests_is_known_for_it(nursery: Nursery, name: str, 
     with Server(nursery, target, Times(base=0.5)) as server:
         server.connect().engage()
         assert is_restless(server) is restless
+
+
+def test_a_server_that_ticks_is_not_restless(nursery: Nursery, tmp_path: Path) -> None:
+    """It may never be seen asleep three times in a row, but computes next to nothing."""
+    program = tmp_path / "ticking.py"
+    program.write_text(_TICKING, encoding="utf-8")
+    target = Target("ticking", (sys.executable, "-S", str(program), "{port}"))
+    with Server(nursery, target, Times(base=0.5)) as server:
+        server.connect().engage()
+        assert not is_restless(server)
 
 
 @pytest.mark.parametrize(("restless", "unrest"), [(True, 0.05), (False, 0.25)])

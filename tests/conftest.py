@@ -13,6 +13,7 @@ import pytest
 from tests.trapping import Trapped, command_of
 from wnohang import gallery, inject
 from wnohang.contain import Nursery
+from wnohang.engines import injecting_refused
 from wnohang.launch import Target
 from wnohang.server import Server
 from wnohang.verdict import Times
@@ -57,7 +58,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture
 def trapped() -> Iterator[Trapped]:
     """`trapped(command or name of the gallery, trap=..., namespaces=...)`: a server that listens; ended afterwards."""
-    if reason := inject.permitted() or inject.copying_permitted():
+    if reason := injecting_refused():
         pytest.skip(f"nothing can be injected here: {reason}")
     with contextlib.ExitStack() as opened:
 

@@ -15,7 +15,7 @@ from wnohang.coverage import tested
 from wnohang.engines import injecting_refused
 from wnohang.model import Detection
 from wnohang.report import resultfile, text
-from wnohang.report.record import Record, Verdict, merge
+from wnohang.report.record import GREEN, Record, Verdict, merge
 from wnohang.report.score import score, score_by_server
 from wnohang.requirement import catalogue
 from wnohang.session import Session, dialect_name
@@ -65,8 +65,7 @@ class Collector:
         before = self._records.get(key)
         self._records[key] = record if before is None else merge([before, record])
         self._config.hook.pytest_wnohang_verdict(record=self._records[key])
-        green = record.verdict in (Verdict.PASS, Verdict.NOT_APPLICABLE)
-        if not green or time.monotonic() >= self._next_write:
+        if record.verdict not in GREEN or time.monotonic() >= self._next_write:
             self._write(complete=False)
 
     def nothing_started(self, reason: str) -> None:

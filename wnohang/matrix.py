@@ -19,10 +19,9 @@ from wnohang.contain.kernel import die_with_parent
 from wnohang.coverage import conformance_folder
 from wnohang.gallery import Expectation, GalleryServer, command
 from wnohang.report import resultfile
-from wnohang.report.record import Record, Verdict
+from wnohang.report.record import GREEN, Record, Verdict
 from wnohang.requirement import Level
 
-_FINE = (Verdict.PASS, Verdict.NOT_APPLICABLE)
 # Whole runs: a server that fails much waits for patience often. Seconds.
 _RUN_WITHIN = 500
 ALL, LAUNCH = "*", "launch"
@@ -136,7 +135,7 @@ def differences(server: GalleryServer, outcome: Outcome) -> list[str]:
         if expected is None:
             if server.mortal and _DIED in _said(record):
                 continue
-            if record.verdict not in _FINE:
+            if record.verdict not in GREEN:
                 found.append(f"{server.name} {record.id}: {record.verdict} is an accusation: {_said(record)}")
         elif record.verdict != expected.verdict:
             found.append(
@@ -168,6 +167,6 @@ def table(results: Iterable[tuple[GalleryServer, Outcome]]) -> str:
     """Servers down, what was not green across: for people."""
     lines = []
     for server, outcome in results:
-        seen = [f"{record.id} {record.verdict}" for record in outcome.records if record.verdict not in _FINE]
+        seen = [f"{record.id} {record.verdict}" for record in outcome.records if record.verdict not in GREEN]
         lines.append(f"{server.name:32} {', '.join(seen) or 'all green'}")
     return "\n".join(lines)

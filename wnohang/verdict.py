@@ -137,8 +137,8 @@ class Budget:
         before = time.monotonic()
         time.sleep(self._pause)
         self.note_gap(time.monotonic() - before - self._pause)
-        of_the_wait = min((before - self._begun) * _OF_THE_WAIT, at_most)
-        self._pause = max(min(self._pause * 1.5, _SHORT_PAUSE), of_the_wait)
+        of_the_wait = (before - self._begun) * _OF_THE_WAIT
+        self._pause = min(max(min(self._pause * 1.5, _SHORT_PAUSE), of_the_wait), at_most)
 
     def note_gap(self, late: float) -> None:
         """A pause ended `late` seconds later than asked: nobody here was running."""

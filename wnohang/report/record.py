@@ -35,6 +35,10 @@ WORST_FIRST = (
 )
 
 
+# What holds, or does not concern the server: nobody has to look at it.
+GREEN = (Verdict.PASS, Verdict.NOT_APPLICABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened: `t` seconds after the test began, to or by `actor`."""

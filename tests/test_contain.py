@@ -314,6 +314,67 @@ def test_the_pid_is_the_one_seen_from_here(nursery: Nursery) -> None:
         assert (found.ppid, found.pgrp) == (cell.init, pid)
 
 
+_WHAT_IT_INHERITS = r"""
+echo group: $(( $(cut -d ' ' -f 5 /proc/$$/stat) == $$ ))
+cat /proc/$$/limits /proc/$$/oom_score_adj
+for each in /proc/$$/fd/*; do echo ${each##*/} $(readlink $each | tr -d 0-9); done
+pwd; env | sort; echo "$@"; cat; echo all
+"""
+_MASKS = ["grep", "-E", "^(Umask|Sig|Shd|Cap|NoNewPrivs|Seccomp:)", "/proc/self/status"]  # a shell has its own way
+
+
+def test_both_ways_of_starting_a_server_give_it_the_same(mark: str, tmp_path: Path) -> None:
+    """Forked off the init, which may do anything before exec, or at once: it cannot tell."""
+    ignored, blocked = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGXFSZ), {signal.SIGUSR2, signal.SIGTERM}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    try:
+        nursery = Nursery()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    with contextlib.closing(nursery):
+        nursery.cell().close()
+        if not nursery.namespaces:
+            pytest.skip(f"no namespaces here: {nursery.refused}")
+        at_once, forked = (_said_by_one(nursery, tmp_path, occupied) for occupied in (range(0), range(700, 701)))
+    assert at_once == [line for line in forked if line != "700 /dev/null"]
+    assert {"group: 1", "1000", str(tmp_path), "typed", "a b c"} <= set(at_once)
+    assert {f"{each}:\t{'0' * 16}" for each in ("SigBlk", "SigIgn")} <= set(at_once)
+
+
+def _said_by_one(nursery: Nursery, cwd: Path, occupied: range) -> list[str]:
+    """And the init has back afterwards what it has lent."""
+    with contextlib.closing(nursery.cell()) as cell:
+        score = Path(f"/proc/{cell.init}/oom_score_adj")
+        own = score.read_text(), _most_files(cell.init)
+        cell.spawn(_MASKS, env={"PATH": os.environ["PATH"]}, occupied=occupied)
+        until(lambda: cell.exit_status() is not None, "it ends")
+        cell.spawn(
+            ["sh", "-c", _WHAT_IT_INHERITS, "sh", "a", "b c"],
+            env={"PATH": os.environ["PATH"], "X": "é\udcff"},
+            cwd=str(cwd),
+            stdin="typed\n\x04",
+            limits=Limits(files=1500, processes=1999),
+            occupied=occupied,
+        )
+        lines = wait_for_line(cell, "all")
+        assert (score.read_text(), _most_files(cell.init)) == own
+        return [_without_those_of_the_library(line) for line in lines]
+
+
+def _without_those_of_the_library(line: str) -> str:
+    """Signals 32 and 33 are the C library's own: posix_spawn leaves them ignored until they are wanted."""
+    if not line.startswith("SigIgn"):
+        return line
+    return f"{line[:-16]}{int(line[-16:], 16) & ~(1 << 31 | 1 << 32):016x}"
+
+
+def _most_files(init: int) -> list[str]:
+    return [each for each in Path(f"/proc/{init}/limits").read_text().splitlines() if "open files" in each]
+
+
 def test_descriptors_can_be_open_from_the_beginning(nursery: Nursery) -> None:
     with contextlib.closing(nursery.cell()) as cell:
         cell.spawn(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 import subprocess
 import sys
@@ -39,6 +41,13 @@ threading.Thread(target=tick, daemon=True).start()
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+
+_BURNING = """
+import os
+os.sched_setaffinity(0, {{{}}})
+while True:
+    pass
 """
 
 
@@ -102,10 +111,25 @@ def test_sockets_are_asked_for_ahead(nursery: Nursery, monkeypatch: pytest.Monke
         for _ in range(200):
             cell.sockets(socket.AF_INET, 1)[0].close()
         assert len(asked) < 20
-        assert asked[0] == 1  # many tests have one client: nothing is made in vain for them
+        assert asked[0] == 1  # the third client may be the last: nothing is made in vain for it
         for family in (socket.AF_INET6, socket.AF_INET):
             with cell.sockets(family, 1)[0] as made:
                 assert made.family == family
+
+
+def test_two_clients_and_the_socket_tables_come_with_the_cell(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearly every test wants them, and asking costs more than they do."""
+    with contextlib.closing(nursery.cell()) as cell:
+        with monkeypatch.context() as patched:
+            patched.setattr(Cell, "_ask", None)
+            assert cell.table.listeners() == []
+            for made in cell.sockets(socket.AF_INET, 2):
+                with made:
+                    assert made.connect_ex(("127.0.0.1", 7)) == errno.ECONNREFUSED
+        with cell.sockets(socket.AF_INET, 1)[0] as third:
+            assert third.family == socket.AF_INET
 
 
 def test_a_socket_made_ahead_knows_how_the_network_was_tuned_since(nursery: Nursery) -> None:
@@ -135,6 +159,25 @@ def test_a_server_that_never_rests_is_known_for_it(nursery: Nursery, name: str, 
         assert is_restless(server) is restless
 
 
+def test_a_server_that_never_rests_is_known_for_it_where_processors_are_scarce(nursery: Nursery) -> None:
+    """It gets a seventh of one, and would compute all the time."""
+    name = "mutant/res-busy-when-gone"
+    if reason := gallery.missing(gallery.gallery()[name]):
+        pytest.skip(f"NOT APPLICABLE: {reason}")
+    target = Target(name, tuple(gallery.command(gallery.gallery()[name])))
+    one = min(os.sched_getaffinity(0))
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server(nursery, target, Times(base=1.0)))
+        server.connect().engage()
+        for pid in server.living():
+            os.sched_setaffinity(pid, {one})
+        for _ in range(6):
+            burner = subprocess.Popen([sys.executable, "-S", "-c", _BURNING.format(one)])
+            stack.callback(burner.wait)
+            stack.callback(burner.kill)
+        assert is_restless(server)
+
+
 def test_a_server_that_ticks_is_not_restless(nursery: Nursery, tmp_path: Path) -> None:
     """It may never be seen asleep three times in a row, but computes next to nothing."""
     program = tmp_path / "ticking.py"
@@ -159,7 +202,7 @@ def test_it_is_not_waited_for_in_vain(restless: bool, unrest: float) -> None:
 
 
 def test_writing_the_result_file_takes_a_small_part_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten seconds of verdicts, and a file that takes a tenth of a second to write: four times, and not a thousand."""
+    """Thirty seconds of verdicts, and a file that takes a tenth of a second to write: five times, not 3,000."""
     clock, written = Clock(), []
     monkeypatch.setattr(collector, "time", clock)
 
@@ -174,7 +217,7 @@ def test_writing_the_result_file_takes_a_small_part_of_a_run(tmp_path: Path, mon
     )
     session = SimpleNamespace(options=options, detections={}, environment=dict)
     under_test = Collector(cast(Any, config), cast(Any, session))
-    for _ in range(1000):
+    for _ in range(3000):
         clock.now += 0.01
         under_test.add(Record("ECHO-1", Level.MUST, Verdict.PASS, server="it"))
     assert 3 <= len(written) <= 6

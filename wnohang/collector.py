@@ -26,7 +26,7 @@ _PASSED_ON = (
     "--server-namespaces", "--server-profile", "--server-waive",
 )  # fmt: skip
 # Writing the result file after what is green may take this part of a run, no more: it grows with every verdict.
-_WRITING = 1 / 25
+_WRITING = 1 / 60
 
 
 class Collector:

@@ -101,6 +101,7 @@ def _pytest(arguments: list[str], output: str) -> None:
     import pytest
 
     gc.freeze()  # what is imported lives to the end: it need not be searched for garbage again and again
+    gc.set_threshold(10_000)  # Hypothesis has a callback in each collection, of which there is one for each dialogue
     die_with_parent(signal.SIGKILL)  # the process it was forked off ends with the one that asked for the run
     target = os.open(output, os.O_WRONLY | os.O_CREAT, 0o600)
     for standard in (1, 2):

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 
 from wnohang import conversation, coverage, engines, requirement, trace
+from wnohang.stimuli import sizes
 
 __all__ = ["conversation"]  # imported for itself
 
@@ -17,3 +18,4 @@ requirement.catalogue()
 coverage.tested()
 trace.permitted()
 engines.injecting_refused()
+sizes.counted(8 << 20)

@@ -97,7 +97,7 @@ class Server(Witness):
         self.descriptors: Observable[int] = make("open descriptors", self.count_descriptors)
         self._baseline: frozenset[int] = frozenset()
         self._doors: frozenset[int] = frozenset()
-        self._evidence: Evidence | None = None
+        self._evidence = Evidence([], None)
 
     def observable(self, name: str, read: Callable[[], int], describe: Callable[[int], str] = str) -> Observable[int]:
         """Something about this server that a test wants to wait for."""
@@ -111,6 +111,7 @@ class Server(Witness):
             self.port = launch.choose_port(self.target, self.cell.namespaced)
             self.launch()
         except BaseException:
+            self._keep_evidence()
             self.close()
             raise
         return self
@@ -118,6 +119,8 @@ class Server(Witness):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._keep_evidence()
         self.close()
 
     def launch(self) -> None:
@@ -138,9 +141,6 @@ class Server(Witness):
 
     def close(self) -> None:
         """End the clients, the server and all that it started."""
-        if not self.cell.closed:
-            with contextlib.suppress(ContainmentError):
-                self.last_evidence()
         self.close_clients()
         try:
             self.cell.close()
@@ -526,10 +526,15 @@ class Server(Witness):
         return None if status is None else launch.how_it_ended(status)
 
     def last_evidence(self) -> Evidence:
-        """Its output and exit status now, or as they were when the cell was closed."""
-        if self._evidence is None or not self.cell.closed:
+        """Its output and exit status now, or as they were when a test failed and the cell was closed."""
+        if not self.cell.closed:
             self._evidence = Evidence(self.cell.output().lines, self.exit_note())
         return self._evidence
+
+    def _keep_evidence(self) -> None:
+        if not self.cell.closed:
+            with contextlib.suppress(ContainmentError):
+                self.last_evidence()
 
     def confirm_survival(self) -> None:
         """Violation when the server does not listen any more, though nothing asked it to end."""

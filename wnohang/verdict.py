@@ -134,11 +134,15 @@ class Budget:
 
     def pause(self, *, at_most: float = _LONG_PAUSE) -> None:
         """Wait a moment before the next look, at most so many seconds; a little longer each time."""
-        before = time.monotonic()
-        time.sleep(self._pause)
-        self.note_gap(time.monotonic() - before - self._pause)
-        of_the_wait = (before - self._begun) * _OF_THE_WAIT
+        of_the_wait = self.elapsed * _OF_THE_WAIT
+        self.wait(self._pause)
         self._pause = min(max(min(self._pause * 1.5, _SHORT_PAUSE), of_the_wait), at_most)
+
+    def wait(self, seconds: float) -> None:
+        """So long without a look: for what a later look would show as well."""
+        before = time.monotonic()
+        time.sleep(seconds)
+        self.note_gap(time.monotonic() - before - seconds)
 
     def note_gap(self, late: float) -> None:
         """A pause ended `late` seconds later than asked: nobody here was running."""

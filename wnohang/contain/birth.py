@@ -1,4 +1,4 @@
-"""The last steps of a child of the init before it becomes the server under test."""
+"""How a child of the init becomes the server under test: step by step after a fork, or at once by posix_spawn(3)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from wnohang.contain import guard, kernel, trap
@@ -20,8 +21,12 @@ else:
     import kernel
     import trap
 
+T = TypeVar("T")
+
 # What ends the text that is typed into the server's standard input, as Ctrl-D does at a terminal.
 _END_OF_FILE = b"\x04"
+_OOM_SCORE = "/proc/self/oom_score_adj"
+_CAN_BE_RESET = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,51 @@ class Birth:
     trapped: list[int] = field(default_factory=list)
     occupied: tuple[int, int] = (0, 0)
     way_out: socket.socket | None = None
+
+
+class StillBorn(Exception):
+    """The server could not be started; `step` is the one that failed."""
+
+    def __init__(self, step: str, why: Exception) -> None:
+        self.step = step
+        self.errno, self.text = _told(why)
+        super().__init__(self.text)
+
+
+def spawn(birth: Birth, stdin: int, output: int) -> int:
+    """Start the server without a copy of this process, whose pages it would only have to throw away; its pid.
+
+    The outcome is that of `become_server`, at a third of the cost. Not for a birth with something trapped or occupied,
+    and not for a server that may not send signals to somebody. StillBorn; BlockingIOError where it is
+    this way of starting it that failed. Hard limits that were lowered remain so, for the servers that come later too.
+    """
+    step = "preparing"
+    try:
+        step = "cwd"
+        os.chdir(birth.cwd)
+        step = "limits"
+        with _lent(birth.limits), _lent_to_the_killer():
+            step = "exec"
+            return _first_on_path(birth, lambda path: _spawned(path, birth, stdin, output))
+    except Exception as failure:
+        if getattr(failure, "errno", None) in (errno.EAGAIN, errno.ENOMEM):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from failure
+        raise StillBorn(step, failure) from None
+    finally:
+        os.chdir("/")
+
+
+def _spawned(path: str, birth: Birth, stdin: int, output: int) -> int:
+    """As `_forget_the_kit` leaves it; descriptors of this process are closed by exec."""
+    return os.posix_spawn(
+        path,
+        birth.argv,
+        birth.env,
+        file_actions=[(os.POSIX_SPAWN_DUP2, stdin, 0), *((os.POSIX_SPAWN_DUP2, output, each) for each in (1, 2))],
+        setpgroup=0,
+        setsigmask=[],
+        setsigdef=_CAN_BE_RESET,
+    )
 
 
 def become_server(birth: Birth, stdin: int, output: int, protected: Iterable[int] | None, failed: int) -> NoReturn:
@@ -68,12 +118,16 @@ def become_server(birth: Birth, stdin: int, output: int, protected: Iterable[int
             step = "trap"
             trap.install(birth.trapped, birth.way_out)
         step = "exec"
-        _execute(birth)
+        _first_on_path(birth, lambda path: os.execve(path, birth.argv, birth.env))
     except BaseException as failure:
-        number = getattr(failure, "errno", None) or 0
-        text = os.strerror(number) if number else f"{type(failure).__name__}: {failure}"
+        number, text = _told(failure)
         os.write(failed, f"{step} {number} {text}".encode(errors="replace")[:4000])
     os._exit(127)
+
+
+def _told(failure: BaseException) -> tuple[int, str]:
+    number = getattr(failure, "errno", None) or 0
+    return number, os.strerror(number) if number else f"{type(failure).__name__}: {failure}"
 
 
 def _forget_the_kit() -> None:
@@ -106,8 +160,41 @@ def _not_at_default() -> list[int]:
 
 def _be_first_when_memory_runs_out() -> None:
     """The kernel ends the server, and nobody else's process, when it has used up the machine's memory (proc(5))."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+    with contextlib.suppress(OSError), open(_OOM_SCORE, "w") as file:
         file.write("1000")
+
+
+@contextlib.contextmanager
+def _lent_to_the_killer() -> Iterator[None]:
+    """A child that is started meanwhile inherits it, and this process is not to be the first one itself."""
+    before = _own_oom_score()
+    _be_first_when_memory_runs_out()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError), open(_OOM_SCORE, "w") as file:
+            file.write(before)
+
+
+@cache
+def _own_oom_score() -> str:
+    with contextlib.suppress(OSError), open(_OOM_SCORE) as file:
+        return file.read()
+    return "0"
+
+
+@contextlib.contextmanager
+def _lent(limits: dict[str, list[int]]) -> Iterator[None]:
+    """A child that is started meanwhile inherits them; afterwards this process has its own soft limits again."""
+    before = {which: resource.getrlimit(which)[0] for which in (getattr(resource, name) for name in limits)}
+    try:
+        _set_limits(limits)
+        yield
+    finally:
+        for which, soft in before.items():
+            hard = resource.getrlimit(which)[1]
+            within = soft if hard == resource.RLIM_INFINITY or 0 <= soft <= hard else hard
+            resource.setrlimit(which, (within, hard))
 
 
 def _set_limits(limits: dict[str, list[int]]) -> None:
@@ -128,16 +215,16 @@ def _occupy(first: int, end: int) -> None:
             os.dup2(null, number)
 
 
-def _execute(birth: Birth) -> NoReturn:
+def _first_on_path(birth: Birth, start: Callable[[str], T]) -> T:
     """As execvp(3) does, but a folder on PATH that may not be entered is no reason: the program is just not there."""
     name = birth.argv[0]
     if "/" in name:
-        os.execve(name, birth.argv, birth.env)
+        return start(name)
     denied = None
     for folder in birth.env.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(folder or os.curdir, name)
         try:
-            os.execve(path, birth.argv, birth.env)
+            return start(path)
         except (FileNotFoundError, NotADirectoryError):
             if os.path.lexists(path):
                 raise  # it is there, and its interpreter is not

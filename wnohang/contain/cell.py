@@ -117,7 +117,8 @@ class Cell:
             if "refused" not in begun:
                 self.init = int(begun["init"])
                 self._init_handle, self._last_handle = handles[0], handles[-1]
-                begun, _ = self._receive()
+                begun, sockets = self._receive()
+                self._take_first(sockets)
         except ContainmentError:
             self.close()
             raise
@@ -126,6 +127,12 @@ class Cell:
             return str(begun["refused"])
         self.own_proc = bool(begun["own_proc"])
         return None
+
+    def _take_first(self, descriptors: list[int]) -> None:
+        """Sockets that came unasked: for the tables, and for the first clients."""
+        if descriptors:
+            self._table = _table_through(descriptors[0])
+            self._made = [socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=each) for each in descriptors[1:]]
 
     # --- what can be asked ------------------------------------------------------------------------------------
 
@@ -222,11 +229,7 @@ class Cell:
     def table(self) -> SocketTable:
         """The socket tables of the cell's network namespace."""
         if self._table is None:
-            netlink = None
-            if self.namespaced:
-                _, descriptors = self._ask("diag")
-                netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4, fileno=descriptors[0])
-            self._table = SocketTable(netlink)
+            self._table = _table_through(self._ask("diag")[1][0]) if self.namespaced else SocketTable(None)
         return self._table
 
     @contextlib.contextmanager
@@ -329,6 +332,10 @@ class Cell:
             return channel.receive_message(self._control)
         except (EOFError, OSError) as failure:
             raise ContainmentError(f"the cell's init has gone: {failure}") from failure
+
+
+def _table_through(descriptor: int) -> SocketTable:
+    return SocketTable(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4, fileno=descriptor))
 
 
 def _unless_refused(message: dict[str, Any], descriptors: list[int]) -> tuple[dict[str, Any], list[int]]:

@@ -8,7 +8,7 @@ import select
 import signal
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _OUTPUT_KEPT = 64 * 1024
 _READS_AT_ONCE = 16
 # The number of processes is looked at this often, in seconds: a fork bomb makes some hundreds meanwhile.
 _WATCH_EVERY = 0.025
-_NETLINK_SOCK_DIAG = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,13 @@ class Init:
             signal.signal(signal.SIGTERM, lambda *_: self.end())
         for watched in (self.wakeup, control.fileno()):
             self.poll.register(watched, select.POLLIN)
+
+    def be_ready(self) -> None:
+        """Say so; with it go the sockets that nearly every test wants, for a question costs more than they do."""
+        made = network.first_sockets() if self.namespaced else []
+        self.answer([each.fileno() for each in made], ready=True, own_proc=self.own_proc)
+        for each in made:
+            each.close()
 
     def run(self) -> NoReturn:
         """Serve until the kit is gone."""
@@ -132,20 +138,42 @@ class Init:
         """
         self.forget_server()
         self.watch(descriptors)
-        typed, typing = birth.typed_in(stdin)
-        failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
+        first, end = occupied or (0, 0)
+        made = birth.Birth(argv, env, cwd, limits, trapped or [], (first, end))
+        typed, self.typing = birth.typed_in(stdin)
         output_read, output_write = os.pipe2(os.O_CLOEXEC)
-        way_in, way_out = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) if trapped else (None, None)
+        try:
+            if self.protected is None and not trapped and first >= end and self.spawn(made, typed, output_write):
+                self.follow_output(output_read)
+            else:
+                self.fork(made, typed, (output_read, output_write))
+        finally:
+            _close([typed, output_write])
+
+    def spawn(self, made: birth.Birth, typed: int, output: int) -> bool:
+        """In one go, where nothing is to be done in the child before exec; False where that is not possible now."""
+        try:
+            child = birth.spawn(made, typed, output)
+        except birth.StillBorn as failure:
+            self.answer(failed=failure.text, errno=failure.errno, step=failure.step)
+            return True
+        except BlockingIOError:
+            return False
+        self.server = child
+        self.answer_born(child)
+        return True
+
+    def fork(self, made: birth.Birth, typed: int, output: tuple[int, int]) -> None:
+        """A copy of this process takes the last steps to the server itself."""
+        failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
+        way_in, way_out = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) if made.trapped else (None, None)
         child = os.fork()
         if child == 0:
-            first, end = occupied or (0, 0)
-            made = birth.Birth(argv, env, cwd, limits, trapped or [], (first, end), way_out)
-            birth.become_server(made, typed, output_write, self.protected, failed_write)
-        _close([typed, failed_write, output_write])
+            birth.become_server(replace(made, way_out=way_out), typed, output[1], self.protected, failed_write)
+        os.close(failed_write)
         with contextlib.suppress(OSError):
             os.setpgid(child, child)
-        self.typing = typing
-        self.unborn = Unborn(child, failed_read, output_read)
+        self.unborn = Unborn(child, failed_read, output[0])
         self.server = child  # its end may come before `do_born`
         if way_in is None or way_out is None:
             self.do_born()
@@ -204,7 +232,7 @@ class Init:
 
     def do_diag(self) -> None:
         """Hand over a socket that shows this network namespace's socket tables."""
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
+        with network.diagnostics() as netlink:
             self.answer([netlink.fileno()])
 
     def do_tune(self, name: str, value: str) -> None:

@@ -111,7 +111,7 @@ def _start_init(control: socket.socket, gate: int, most_processes: int, protecte
         os._exit(1)
     kernel.adopt_orphans()
     init = Init(control, namespaced=False, own_proc=False, most_processes=most_processes, protected=protected)
-    channel.send_message(control, {"ready": True, "own_proc": False})
+    init.be_ready()
     init.run()
 
 
@@ -136,7 +136,7 @@ def _start_process_1(
         channel.send_message(control, {"refused": f"{step}: {failure}"})
         os._exit(0)
     init = Init(control, namespaced=True, own_proc=own_proc, most_processes=most_processes, protected=set())
-    channel.send_message(control, {"ready": True, "own_proc": own_proc})
+    init.be_ready()
     init.run()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from wnohang.client import Client
 from wnohang.dialect import Dialect
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation
@@ -19,6 +17,10 @@ _STILL = 0.03
 # The first probe of a closed window comes after 200 ms, rounded up to a timer tick of at most 10 ms; each later one
 # after twice as long (TCP_RTO_MIN and icsk_backoff in the kernel). Seconds.
 _FIRST_PROBE = 0.21
+# The answer to it has come so long after it, in seconds: the kernel itself answers, but its timers are coarse.
+_ANSWERED = 0.01
+# So often each of these times is looked.
+_LOOKS = 3
 
 
 def can_fill(dialect: Dialect) -> bool:
@@ -54,7 +56,8 @@ class Pressure:
         while self.sent < cap:
             unread, unsent = self._queues()
             if unread < _UNREAD_AT_MOST:
-                self._send_one()
+                for _ in range(max(1, (_UNREAD_AT_MOST - unread) // _TOKEN_BYTES)):
+                    self._send_one()
             elif unsent and self._stands_still((unread, unsent)):
                 break
             if budget.left() <= 0:
@@ -91,24 +94,31 @@ class Pressure:
         """
         still = _STILL * self.client.server.times.scale
         while self._stays(seen, still):
-            if not self._awaits_first_probe():
+            probe = self._until_first_probe()
+            if probe is None:
                 return True
-            if not self._stays(seen, _FIRST_PROBE, lambda: not self._awaits_first_probe()):
+            if not self._stays(seen, probe + _ANSWERED):
                 return False
         return False
 
-    def _stays(self, seen: tuple[int, int], seconds: float, over: Callable[[], bool] = lambda: False) -> bool:
-        """Whether the queues are as they were seen, until so much time has passed or it is over."""
+    def _stays(self, seen: tuple[int, int], seconds: float) -> bool:
+        """Whether the queues are as they were seen until so much time has passed.
+
+        A few looks are enough: the client sends and takes nothing meanwhile, so that what has changed stays changed.
+        """
         budget = Budget(seconds, self.client.server.starvation)
-        while budget.left() > 0 and not over():
-            budget.pause()
+        while budget.left() > 0:
+            budget.wait(seconds / _LOOKS)
             if self._queues() != seen:
                 return False
         return True
 
-    def _awaits_first_probe(self) -> bool:
+    def _until_first_probe(self) -> float | None:
+        """In seconds; None where none is due, or the first has gone out."""
         end = self.client.server.side(self.client)
-        return end is not None and end.timer == "probe" and end.timer_seconds <= _FIRST_PROBE
+        if end is None or end.timer != "probe" or end.timer_seconds > _FIRST_PROBE:
+            return None
+        return end.timer_seconds
 
     def _queues(self) -> tuple[int, int]:
         """What the server's socket holds: bytes that the server has not read, and that the client has not taken."""

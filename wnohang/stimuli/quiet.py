@@ -14,6 +14,8 @@ from wnohang.verdict import Budget, Violation, at_most
 # its CPU almost half of the time, but it does not run: the two are judged apart.
 _RAN_AT_MOST = 0.3
 _WANTED_AT_MOST = 0.9
+# Seconds between two looks at who is ready to run: 15 in a quiet time.
+_BETWEEN_LOOKS = 0.01
 # Bytes of output in a second. One line for each try, ten times a second, is well below; a busy loop prints megabytes.
 _PRINTED_AT_MOST = 20_000
 
@@ -69,7 +71,7 @@ def _look(server: Server) -> _Look:
     budget = Budget(server.times.quiet)
     looks = ready = 0
     while budget.left() > 0:
-        budget.pause()
+        budget.wait(_BETWEEN_LOOKS)
         looks += 1
         ready += any(map(runnable, server.living()))
     after, seconds = per_task_cpu(server.living()), time.monotonic() - begun

@@ -320,7 +320,7 @@ cat /proc/$$/limits /proc/$$/oom_score_adj
 for each in /proc/$$/fd/*; do echo ${each##*/} $(readlink $each | tr -d 0-9); done
 pwd; env | sort; echo "$@"; cat; echo all
 """
-_MASKS = ["grep", "-E", "^(Umask|Sig|Shd|Cap|NoNewPrivs|Seccomp:)", "/proc/self/status"]  # a shell has its own way
+_MASKS = ["grep", "-E", "^(Umask|Sig(Pnd|Blk|Ign|Cgt)|Shd|Cap|NoNewPrivs|Seccomp:)", "/proc/self/status"]  # a shell has its own way
 
 
 def test_both_ways_of_starting_a_server_give_it_the_same(mark: str, tmp_path: Path) -> None:
@@ -561,7 +561,8 @@ def test_all_of_this_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactor
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": lent}
     probe = [*become, python, "-c", "import pytest, hypothesis, rich, jsonschema, wnohang.plugin"]
     with folder_of_that_user() as folder:
-        env["PYTHONPYCACHEPREFIX"] = f"{folder}/bytecode"  # or the dozens of kits that it starts would all be compiled
+        # What ./selftest has compiled; or else the dozens of kits that it starts would all be compiled.
+        env["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix or f"{folder}/bytecode"
         probed = subprocess.run(probe, env=env, cwd="/", capture_output=True, text=True, timeout=60)
         if probed.returncode != 0:
             pytest.skip(f"that user has no Python with pytest: {probed.stderr.strip()[-200:]}")

@@ -57,7 +57,8 @@ PYTHON = shlex.quote(sys.executable)
 def judged(folder: Path, command: str, dialect_file: Path, *options: str) -> dict[str, str]:
     """The verdicts by requirement, of a run on one server that starts so; the run must have come to its end."""
     result = folder / "verdicts.json"
-    run = matrix.whole_run(f"--server={command}", f"--server-dialect={dialect_file}", f"--verdicts={result}", *options)
+    given = [f"--server={command}", f"--server-dialect={dialect_file}", f"--verdicts={result}", "--server-profile=ci"]
+    run = matrix.whole_run(*given, *options)
     assert result.exists(), run.stdout + run.stderr
     document = json.loads(result.read_text(encoding="utf-8"))
     assert document["complete"], run.stdout

@@ -97,8 +97,12 @@ def reference_folder() -> Path:
     raise GalleryError(f"no reference/servers.toml in {package} or beside it: the installation is incomplete")
 
 
+@cache
 def gallery() -> dict[str, GalleryServer]:
-    """Every server of both manifests by name, right ones first; GalleryError when two have the same name."""
+    """Every server of both manifests by name, right ones first; GalleryError when two have the same name.
+
+    Read once, and the same for all who ask: nobody may change it.
+    """
     folder = reference_folder()
     servers: dict[str, GalleryServer] = {}
     for manifest in (folder / "servers.toml", folder / "mutants" / "mutants.toml"):

@@ -28,16 +28,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Who fails one of these burns the processors in every test that a client leaves: minutes.
 _BURNING = frozenset({"RES-4", "THRD-4"})
+# Most of their tests are whole runs: begun last, a few of them would be all that goes on at the end.
+_LONG = frozenset({"test_contain", "test_launch", "test_remote", "test_run", "test_third_party"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The kill matrix first: servers that burn, then those that fail much, for each failure waits for patience."""
+    """The kill matrix first: servers that burn, then those that fail much, for each failure waits for patience.
+
+    Then what else lasts.
+    """
     servers = gallery.gallery()
 
     def lasts(item: pytest.Item) -> tuple[int, int]:
         call = getattr(item, "callspec", None)
         if item.get_closest_marker("matrix") is None or call is None:
-            return (-1, 0)
+            return (-1, item.path.stem in _LONG)
         server = servers[call.params["name"]]
         return (len(_BURNING & set(server.expect)), len(server.expect))
 

@@ -365,6 +365,20 @@ def _said_by_one(nursery: Nursery, cwd: Path, occupied: range) -> list[str]:
         return [_without_those_of_the_library(line) for line in lines]
 
 
+def test_a_server_may_have_less_than_what_starts_it_needs(nursery: Nursery) -> None:
+    """A second one in the same cell, too: what was lowered for the first cannot be raised again."""
+    with contextlib.closing(nursery.cell()) as cell:
+        for limits in (Limits(processes=1), Limits(files=5, data=8 << 20)):
+            cell.spawn(["cat", "/proc/self/limits"], env={"PATH": os.environ["PATH"]}, limits=limits)
+            until(lambda: cell.exit_status() is not None, "it ends")
+            assert cell.exit_status() == 0
+            lines = {line[:26].strip(): line[26:].split()[0] for line in cell.output().lines if "Max" in line}
+            seen = lines["Max processes"], lines["Max open files"], lines["Max data size"]
+            others = int(seen[0]) - limits.processes  # of this user, who is not root
+            assert seen == (str(limits.processes + others), str(limits.files), str(limits.data))
+            assert others == 0 or not nursery.namespaces
+
+
 def _without_those_of_the_library(line: str) -> str:
     """Signals 32 and 33 are the C library's own: posix_spawn leaves them ignored until they are wanted."""
     if not line.startswith("SigIgn"):
@@ -562,8 +576,10 @@ def test_all_of_this_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactor
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": lent}
     probe = [*become, python, "-c", "import pytest, hypothesis, rich, jsonschema, wnohang.plugin"]
     with folder_of_that_user() as folder:
-        # What ./selftest has compiled; or else the dozens of kits that it starts would all be compiled.
-        env["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix or f"{folder}/bytecode"
+        # What ./selftest has compiled, for a like interpreter; or else the dozens of kits would all be compiled.
+        tag = subprocess.run([python, "-c", "import sys; print(sys.implementation.cache_tag)"], capture_output=True)
+        alike = tag.stdout.decode().strip() == sys.implementation.cache_tag
+        env["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix if alike and sys.pycache_prefix else f"{folder}/bytecode"
         probed = subprocess.run(probe, env=env, cwd="/", capture_output=True, text=True, timeout=60)
         if probed.returncode != 0:
             pytest.skip(f"that user has no Python with pytest: {probed.stderr.strip()[-200:]}")

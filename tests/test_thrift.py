@@ -178,6 +178,17 @@ def test_a_server_that_never_rests_is_known_for_it_where_processors_are_scarce(n
         assert is_restless(server)
 
 
+def test_threads_that_burn_by_turns_are_known_too(nursery: Nursery, tmp_path: Path) -> None:
+    """One interpreter lets one of them run at a time: none computes much."""
+    program = tmp_path / "spinning.py"
+    program.write_text(_TICKING.replace("    client.close()\n", "    while True:\n        pass\n"), encoding="utf-8")
+    target = Target("spinning", (sys.executable, "-S", str(program), "{port}"))
+    with Server(nursery, target, Times(base=1.0)) as server:
+        for client in server.connect_many(6):
+            client.engage()
+        assert is_restless(server)
+
+
 def test_a_server_that_ticks_is_not_restless(nursery: Nursery, tmp_path: Path) -> None:
     """It may never be seen asleep three times in a row, but computes next to nothing."""
     program = tmp_path / "ticking.py"

@@ -17,7 +17,7 @@ from typing import Any
 from wnohang.client import Client
 from wnohang.contain import LaunchError
 from wnohang.mechanism import MULTIPLEXING, Mechanism, Waiting, look, loops, settle
-from wnohang.observe import Unobservable, is_narrow, per_task_cpu, runtime, switches, threads
+from wnohang.observe import Unobservable, cpu, is_narrow, per_task_cpu, runtime, switches, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.verdict import Budget, Inconclusive, Violation
@@ -34,6 +34,8 @@ _MANY = 8
 
 # Of one processor. A loop that looks every millisecond takes 0.02, one that never waits 1.
 _COMPUTES_MUCH = 0.3
+# Less than this it may have run while it got ready to rest, however long it had to wait for that.
+_COMPUTES = 0.05
 
 
 class Model(StrEnum):
@@ -146,13 +148,16 @@ def detect(server: Server) -> Detection:
 def is_restless(server: Server) -> bool:
     """Whether it computes much, and is not seen to rest, for as long as patience when all its clients have gone."""
     server.close_clients()
-    before, begun = per_task_cpu(server.living()), time.monotonic()
+    pids = server.living()
+    before, all_before, begun = per_task_cpu(pids), cpu(pids).ran_ns, time.monotonic()
     if server.rest(server.times.patience):
         return False
-    after, wall = per_task_cpu(server.living()), (time.monotonic() - begun) * 1e9
+    after, all_after, wall = per_task_cpu(pids), cpu(pids).ran_ns, (time.monotonic() - begun) * 1e9
+    if all_after - all_before > _COMPUTES_MUCH * wall:
+        return True
     spent = (after[tid] - before[tid] for tid in after.keys() & before.keys())
     # On a loaded machine it waits for a processor for most of the time: what counts is what it does with the rest.
-    return any(each.ran_ns > _COMPUTES_MUCH * (wall - each.waited_ns) for each in spent)
+    return any(each.ran_ns > max(_COMPUTES_MUCH * (wall - each.waited_ns), _COMPUTES * wall) for each in spent)
 
 
 def _population(server: Server, census: _Census) -> Detection:

@@ -139,7 +139,7 @@ class Budget:
         self._pause = min(max(min(self._pause * 1.5, _SHORT_PAUSE), of_the_wait), at_most)
 
     def wait(self, seconds: float) -> None:
-        """So long without a look: for what a later look would show as well."""
+        """So long without a look: where the caller knows how often it has to look."""
         before = time.monotonic()
         time.sleep(seconds)
         self.note_gap(time.monotonic() - before - seconds)

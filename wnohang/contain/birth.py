@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # What ends the text that is typed into the server's standard input, as Ctrl-D does at a terminal.
 _END_OF_FILE = b"\x04"
+# Below these the init itself might be short of something, for a moment or from then on.
+_ROOMY = {"RLIMIT_DATA": 256 << 20, "RLIMIT_NOFILE": 64, "RLIMIT_NPROC": 64}
 _OOM_SCORE = "/proc/self/oom_score_adj"
 _CAN_BE_RESET = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
@@ -45,6 +47,13 @@ class Birth:
     occupied: tuple[int, int] = (0, 0)
     way_out: socket.socket | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing has to be done in the child before exec, and its parent can do with its limits too."""
+        first, end = self.occupied
+        roomy = all(self.limits.get(name, [least])[0] >= least for name, least in _ROOMY.items())
+        return roomy and not self.trapped and first >= end
+
 
 class StillBorn(Exception):
     """The server could not be started; `step` is the one that failed."""
@@ -58,16 +67,15 @@ class StillBorn(Exception):
 def spawn(birth: Birth, stdin: int, output: int) -> int:
     """Start the server without a copy of this process, whose pages it would only have to throw away; its pid.
 
-    The outcome is that of `become_server`, at a third of the cost. Not for a birth with something trapped or occupied,
-    and not for a server that may not send signals to somebody. StillBorn; BlockingIOError where it is
-    this way of starting it that failed. Hard limits that were lowered remain so, for the servers that come later too.
+    The outcome is that of `become_server`, at a third of the cost, for a birth that is `plain`. StillBorn, or
+    BlockingIOError where this way of starting it failed. Lowered hard limits remain so, for later servers too.
     """
     step = "preparing"
     try:
         step = "cwd"
         os.chdir(birth.cwd)
         step = "limits"
-        with _lent(birth.limits), _lent_to_the_killer():
+        with _lent_to_the_killer(), _lent(birth.limits):
             step = "exec"
             return _first_on_path(birth, lambda path: _spawned(path, birth, stdin, output))
     except Exception as failure:
@@ -79,7 +87,10 @@ def spawn(birth: Birth, stdin: int, output: int) -> int:
 
 
 def _spawned(path: str, birth: Birth, stdin: int, output: int) -> int:
-    """As `_forget_the_kit` leaves it; descriptors of this process are closed by exec."""
+    """As `_forget_the_kit` leaves it; descriptors of this process are closed by exec.
+
+    But for the C library's own signals: glibc leaves 32 and 33 ignored here, until a program wants them (spawni.c).
+    """
     return os.posix_spawn(
         path,
         birth.argv,

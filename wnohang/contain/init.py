@@ -143,7 +143,7 @@ class Init:
         typed, self.typing = birth.typed_in(stdin)
         output_read, output_write = os.pipe2(os.O_CLOEXEC)
         try:
-            if self.protected is None and not trapped and first >= end and self.spawn(made, typed, output_write):
+            if self.protected is None and made.plain and self.spawn(made, typed, output_write):
                 self.follow_output(output_read)
             else:
                 self.fork(made, typed, (output_read, output_write))

@@ -16,7 +16,7 @@ import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
-from wnohang.verdict import Budget, Crossing, Violation
+from wnohang.verdict import Budget, Crossing, Violation, WrongAnswer
 
 if TYPE_CHECKING:
     from wnohang.server import Server
@@ -76,10 +76,10 @@ class Client:
         self.foreign: bytes | None = None
         connection.setblocking(False)
 
-    def _violation(self, expected: str, observed: str) -> Violation:
+    def _violation(self, expected: str, observed: str, kind: type[Violation] = Violation) -> Violation:
         """With the server's death, if it has died: that is the cause of whatever did not come."""
         note = self.server.death_note()
-        return Violation(expected, observed + note, fatal=bool(note))
+        return kind(expected, observed + note, fatal=bool(note))
 
     def _hear(self, data: bytes) -> None:
         """Crossing when a byte is one that only other clients use, where the test has said which those are."""
@@ -230,7 +230,7 @@ class Client:
         data = self.receive(len(expected), duty)
         self._note(f"receives {count(len(data), 'byte')} {brief(data)}")
         if data != expected:
-            raise self._violation(duty, _difference(data, expected))
+            raise self._violation(duty, _difference(data, expected), WrongAnswer)
 
     def echo(self, data: bytes, what: str) -> None:
         """Send, and have it back as the echo dialect returns it."""
@@ -275,6 +275,7 @@ class Client:
                 raise self._violation(
                     f"{self.name}'s {len(expected)} bytes come back unchanged, and nothing else",
                     _difference(block, expected[received : received + len(block)], received),
+                    WrongAnswer,
                 )
             received += len(block)
             if progress or block:

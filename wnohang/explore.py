@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from wnohang.server import Server
+from wnohang.server import Server, Testimony
 from wnohang.verdict import Violation
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class _Found:
     size: int
     script: Any
     violation: Violation
+    testimony: Testimony
 
 
 class Explorer:
@@ -113,7 +114,7 @@ class Explorer:
             yield
         except Violation as violation:
             if self._found is None or size() < self._found.size:
-                self._found = _Found(size(), script(), violation)
+                self._found = _Found(size(), script(), violation, self.server.testimony())
             raise
 
     def _explore(self, run: Callable[[], None], replay: Callable[[Any], None]) -> None:
@@ -137,6 +138,7 @@ class Explorer:
         for _ in range(_REPLAYS):
             self.server.begin_anew()
             replay(script)  # raises the violation once more, in the usual case
+        self.server.recall(found.testimony)
         note = f"it was seen once, and not again in {_REPLAYS} replays against a fresh server"
         raise Violation(found.violation.expected, f"{found.violation.observed}\n{note}", fatal=found.violation.fatal)
 

@@ -20,7 +20,7 @@ from wnohang.mechanism import MULTIPLEXING, Mechanism, Waiting, look, loops, set
 from wnohang.observe import Unobservable, cpu, is_narrow, per_task_cpu, runtime, switches, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
-from wnohang.verdict import Budget, Inconclusive, Violation
+from wnohang.verdict import Budget, Inconclusive, Violation, WrongAnswer
 
 # So many clients one after another tell threads made for each client from threads of a pool, which are used again.
 _SEQUENTIAL = 4
@@ -180,6 +180,8 @@ def _population(server: Server, census: _Census) -> Detection:
     try:
         second.skip_greeting()
         second.engage()
+    except WrongAnswer as wrong:  # it is served, at least
+        return Detection(None, [f"client B, beside A, gets a wrong answer: {wrong.observed}"], concurrent=True)
     except Violation as violation:
         return _one_at_a_time(server, first, second, violation)
     census.take()

@@ -222,8 +222,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     with tested:
         try:
             result = yield
-        except Inconclusive:
-            tested.confirm_survival()  # a stimulus that cannot be proved because the server has died of it
+        except (Inconclusive, NotApplicable):
+            tested.confirm_survival()  # what cannot be proved, or asked, because the server has died of it
             raise
         tested.confirm_survival()
         return result

@@ -45,6 +45,14 @@ class Evidence:
     exit_status: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What there was to report at one moment."""
+
+    evidence: Evidence
+    timeline: Timeline
+
+
 _OPEN_STATES = (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.FIN_WAIT1, TcpState.FIN_WAIT2)
 _BETWEEN_LOOKS = 0.004  # three of them fit between two naps of a server that polls; seconds
 _BATCH = 32  # connections begun at once: below every listener's queue that a right server has
@@ -98,6 +106,7 @@ class Server(Witness):
         self._baseline: frozenset[int] = frozenset()
         self._doors: frozenset[int] = frozenset()
         self._evidence = Evidence([], None)
+        self._recalled = False
 
     def observable(self, name: str, read: Callable[[], int], describe: Callable[[int], str] = str) -> Observable[int]:
         """Something about this server that a test wants to wait for."""
@@ -523,13 +532,26 @@ class Server(Witness):
             status = self.cell.exit_status()
         except LaunchError as failure:
             return str(failure)
-        return None if status is None else launch.how_it_ended(status)
+        if status is None:
+            return None
+        ended = launch.how_it_ended(status)
+        if self._baseline and self.main not in self._baseline:
+            return f"{ended} (of the process that was started, and had left the serving to others)"
+        return ended
 
     def last_evidence(self) -> Evidence:
         """Its output and exit status now, or as they were when a test failed and the cell was closed."""
-        if not self.cell.closed:
+        if not self.cell.closed and not self._recalled:
             self._evidence = Evidence(self.cell.output().lines, self.exit_note())
         return self._evidence
+
+    def testimony(self) -> Testimony:
+        """What a report would show now."""
+        return Testimony(self.last_evidence(), self.timeline.copy())
+
+    def recall(self, testimony: Testimony) -> None:
+        """Let the report show this, of an earlier moment, and not what is there now."""
+        self._evidence, self.timeline, self._recalled = testimony.evidence, testimony.timeline, True
 
     def _keep_evidence(self) -> None:
         if not self.cell.closed:

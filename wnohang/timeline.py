@@ -19,6 +19,12 @@ class Timeline:
         self._tail: list[Event] = []
         self._dropped = 0
 
+    def copy(self) -> Timeline:
+        """As it is now, whatever comes."""
+        made = Timeline()
+        made._begun, made._head = self._begun, self.events
+        return made
+
     def add(self, actor: str, what: str) -> None:
         """Note that `what` happened to, or was done by, `actor`, now."""
         event = Event(round(time.monotonic() - self._begun, 6), actor, what)

@@ -42,6 +42,10 @@ class Violation(AssertionError):
         self.binding = binding
 
 
+class WrongAnswer(Violation):
+    """Something came, and it was not what was due."""
+
+
 class Crossing(Violation):
     """A client has received bytes that belong to another client."""
 

@@ -561,6 +561,30 @@ def test_nothing_survives_a_run_that_is_ended(
     assert [name for name in os.listdir(tmp_path / "temp") if not name.startswith("pytest-of-")] == []
 
 
+def test_a_second_interruption_does_not_break_the_ending(tmp_path: Path, mark: str) -> None:
+    """Exit code 2 and an incomplete result, as after one."""
+    with _judge(tmp_path) as run:
+        try:
+            until(lambda: run.poll() is not None or _begun(tmp_path / "verdicts.json"), "verdicts come in")
+            os.killpg(run.pid, signal.SIGINT)
+            until(lambda: run.poll() is not None or _ignores(run.pid, signal.SIGINT), "the first is noticed")
+            os.killpg(run.pid, signal.SIGINT)
+            run.wait(WITHIN)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+    said = (tmp_path / "output").read_text()
+    assert run.returncode == 2, said
+    assert "Traceback" not in said
+    assert json.loads((tmp_path / "verdicts.json").read_text())["complete"] is False
+    until(lambda: not marked(mark), "nothing survives the run")
+
+
+def _ignores(pid: int, number: int) -> bool:
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(fields.get("SigIgn", "0"), 16) >> (number - 1) & 1)
+
+
 # --- as another user --------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Generator, Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -90,6 +91,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     collector = config.stash[COLLECTOR] = Collector(config, judging)
     config.pluginmanager.register(_Listener(collector), "wnohang-listener")
     collector.open()
+    _hear_one_interruption()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # `wnohang run` holds it back until now
     try:
         judging.detect_all()
@@ -98,6 +100,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         collector.nothing_started(reason)
         raise pytest.UsageError(reason) from None
     collector.begin()
+
+
+def _hear_one_interruption() -> None:
+    """Who is impatient presses Ctrl-C twice: the second would break the ending, and the exit code with it."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -67,12 +67,11 @@ class StillBorn(Exception):
 def spawn(birth: Birth, stdin: int, output: int) -> int:
     """Start the server without a copy of this process, whose pages it would only have to throw away; its pid.
 
-    The outcome is that of `become_server`, at a third of the cost, for a birth that is `plain`. StillBorn, or
+    The outcome is that of `become_server`, for less, where it is a birth that is `plain`. StillBorn, or
     BlockingIOError where this way of starting it failed. Lowered hard limits remain so, for later servers too.
     """
-    step = "preparing"
+    step = "cwd"
     try:
-        step = "cwd"
         os.chdir(birth.cwd)
         step = "limits"
         with _lent_to_the_killer(), _lent(birth.limits):
@@ -171,8 +170,7 @@ def _not_at_default() -> list[int]:
 
 def _be_first_when_memory_runs_out() -> None:
     """The kernel ends the server, and nobody else's process, when it has used up the machine's memory (proc(5))."""
-    with contextlib.suppress(OSError), open(_OOM_SCORE, "w") as file:
-        file.write("1000")
+    _set_oom_score("1000")
 
 
 @contextlib.contextmanager
@@ -183,8 +181,12 @@ def _lent_to_the_killer() -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError), open(_OOM_SCORE, "w") as file:
-            file.write(before)
+        _set_oom_score(before)
+
+
+def _set_oom_score(score: str) -> None:
+    with contextlib.suppress(OSError), open(_OOM_SCORE, "w") as file:
+        file.write(score)
 
 
 @cache

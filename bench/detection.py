@@ -1,6 +1,6 @@
 """How surely a defect is found: each wrong server judged many times by the requirements that must reject it.
 
-    python -m bench.detection [--runs 50] [--mutants name,...] [--own] [--busy] [--jobs 6]
+    python -m bench.detection [--runs 50] [--mutants name,...] [--own | --others] [--busy] [--jobs 6]
 
 A run counts as caught when its verdict is FAIL and the report holds the message that the manifest states. Each run has
 a detection of its own and fresh servers; see bench/repeating.py for what the runs of one requirement share.
@@ -212,14 +212,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=50, help="of each mutant and requirement (default 50)")
     parser.add_argument("--mutants", help="names of the gallery (default: all wrong ones)")
     parser.add_argument("--requirement", help="ID[,ID]: these requirements alone")
-    parser.add_argument("--own", action="store_true", help="of each mutant only the requirement it was made for")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--own", action="store_true", help="of each mutant only the requirement it was made for")
+    which.add_argument("--others", action="store_true", help="only the others that must reject it as well")
     parser.add_argument("--jobs", type=int, help="so many at once (default 6; with --busy 2)")
     parser.add_argument("--busy", action="store_true", help="with all processors kept busy by others")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all figures there")
     options = parser.parse_args(arguments)
     let_signals_interrupt()
     todo, wholesale = selected(options.mutants, options.requirement)
-    todo = own(todo) if options.own else todo
+    if options.own or options.others:
+        made_for = own(todo)
+        todo = made_for if options.own else [case for case in todo if case not in made_for]
     here = machine()
     outcomes: list[Outcome] = []
     stopped = True

@@ -4,8 +4,11 @@
 
 Everything is pinned to one processor: server, tracer and client take turns, so that the rate is the sum of all costs.
 strace is told to inject into the same calls at a time that never comes, and to print nothing of note; once as users
-type it, and once with --seccomp-bpf, which spares it all other calls. The four take turns within each round; the ratios
-are medians over the rounds.
+type it, and once with --seccomp-bpf, which spares it all other calls. All take turns within each round; the ratios are
+medians over the rounds.
+
+"let through" is the floor: a program in C that answers each notification, and knows nothing about it. What it costs is
+the kernel's share, two switches of context and two system calls; no supervisor that is asked can cost less.
 """
 
 from __future__ import annotations
@@ -16,19 +19,23 @@ import os
 import shutil
 import socket
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from wnohang import gallery
-from wnohang.contain import Cell, Nursery
+from wnohang.contain import Cell, Nursery, Trap
 from wnohang.inject import IO, Faults
 
 _PORT = 20920
 _REQUEST = b"a line of some length, as a client would send it\n"
 _DEADLINE = 20.0
 _NEVER = 65535  # the greatest that strace takes for when=
-WAYS = ("bare", "trapped", "strace", "strace --seccomp-bpf")
+WAYS = ("bare", "let through", "trapped", "strace", "strace --seccomp-bpf")
+_LET_THROUGH = Path(__file__).with_name("letthrough.c")
 
 
 def command(way: str, server: list[str]) -> list[str]:
@@ -41,14 +48,44 @@ def command(way: str, server: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
+def letting_through() -> Iterator[Trap]:
+    """A trap for the same calls, which the program in C answers."""
+    with tempfile.TemporaryDirectory(prefix="wnohang-bench-") as folder, contextlib.ExitStack() as opened:
+        program = Path(folder, "letthrough")
+        gallery.compile_c(_LET_THROUGH, program, ("-O2",))
+        ours, its = map(opened.enter_context, socket.socketpair())
+        running = subprocess.Popen([program, str(its.fileno())], pass_fds=[its.fileno()])
+        opened.callback(running.wait)
+        opened.callback(running.kill)
+        handle = os.pidfd_open(running.pid)
+        opened.callback(os.close, handle)
+
+        def take(listener: int) -> None:
+            try:
+                socket.send_fds(ours, [b"\0"], [listener])
+                ours.recv(1)  # it answers from now on
+            finally:
+                os.close(listener)
+
+        yield Trap(IO, take, handle)
+
+
+def trapped(way: str, nursery: Nursery, opened: contextlib.ExitStack) -> Trap | None:
+    """The trap under which the server is started in this way."""
+    if way == "let through":
+        return opened.enter_context(letting_through())
+    return opened.enter_context(Faults(nursery)).trap() if way == "trapped" else None
+
+
+@contextlib.contextmanager
 def running(way: str, nursery: Nursery, name: str, port: int) -> Iterator[None]:
     """The server of the gallery, started in that way, until it listens; then for as long as the block runs."""
     with contextlib.ExitStack() as opened:
         cell = opened.enter_context(contextlib.closing(nursery.cell()))
-        faults = opened.enter_context(Faults(nursery)) if way == "trapped" else None
-        opened.callback(cell.close)  # before the faults, whose end would end the server
+        trap = trapped(way, nursery, opened)
+        opened.callback(cell.close)  # before whoever answers, whose end would end the server
         line = [word.replace("{port}", str(port)) for word in gallery.command(gallery.gallery()[name])]
-        cell.spawn(command(way, line), env=dict(os.environ), trap=faults.trap() if faults is not None else None)
+        cell.spawn(command(way, line), env=dict(os.environ), trap=trap)
         wait_until_it_listens(cell, port)
         yield
 
@@ -98,13 +135,23 @@ def ratios(rates: dict[str, list[float]], over: str) -> dict[str, float]:
     }
 
 
+def added(rates: dict[str, list[float]]) -> dict[str, float]:
+    """By way: the median, over the rounds, of the microseconds that it adds to a session of the bare server."""
+    return {
+        way: statistics.median(1e6 / a - 1e6 / b for a, b in zip(taken, rates["bare"], strict=True))
+        for way, taken in rates.items()
+    }
+
+
 def table(rates: dict[str, list[float]]) -> str:
     """The figures."""
     of_bare, of_strace = ratios(rates, "bare"), ratios(rates, "strace") if "strace" in rates else {}
-    lines = [f"{'way':<22}{'sessions/s':>12}{'min':>9}{'max':>9}{'of bare':>9}{'of strace':>11}"]
+    more = added(rates)
+    lines = [f"{'way':<22}{'sessions/s':>12}{'min':>9}{'max':>9}{'adds, us':>10}{'of bare':>9}{'of strace':>11}"]
     for way, taken in rates.items():
-        figures = f"{statistics.median(taken):>12.0f}{min(taken):>9.0f}{max(taken):>9.0f}{of_bare[way]:>9.2f}"
-        lines.append(f"{way:<22}{figures}" + (f"{of_strace[way]:>11.2f}" if of_strace else f"{'-':>11}"))
+        figures = f"{statistics.median(taken):>12.0f}{min(taken):>9.0f}{max(taken):>9.0f}{more[way]:>10.1f}"
+        figures += f"{of_bare[way]:>9.2f}" + (f"{of_strace[way]:>11.2f}" if of_strace else f"{'-':>11}")
+        lines.append(f"{way:<22}{figures}")
     return "\n".join(lines)
 
 
@@ -116,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--server", default="c/thread", help="of the gallery (default c/thread)")
     options = parser.parse_args(arguments)
     before = os.sched_getaffinity(0)
-    ways = WAYS if shutil.which("strace") else WAYS[:2]
+    ways = WAYS if shutil.which("strace") else WAYS[:3]
     try:
         os.sched_setaffinity(0, {max(before)})
         rates = measure(ways, options.server, options.rounds, options.sessions)

@@ -208,7 +208,7 @@ def test_it_can_be_started_again(nursery: Nursery) -> None:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Path:
+def files(tmp_path: Path) -> Iterator[Path]:
     for name, text, mode in (
         ("plain", "text", 0o644),
         ("no-shebang", "echo hello\n", 0o755),
@@ -219,7 +219,11 @@ def files(tmp_path: Path) -> Path:
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(mode)
     (tmp_path / "folder").mkdir()
-    return tmp_path
+    os.mkfifo(tmp_path / "pipe", 0o755)
+    (tmp_path / "dangling").symlink_to("built/server")
+    shutil.copy("/bin/true", tmp_path / "busy")
+    with open(tmp_path / "busy", "ab"):
+        yield tmp_path
 
 
 @pytest.mark.parametrize(
@@ -231,6 +235,9 @@ def files(tmp_path: Path) -> Path:
         (["./plain/below"], "no such file in {cwd}; build it first, or give the right path"),
         (["./plain"], "it is not executable: chmod +x ./plain"),
         (["./folder"], "it is a folder"),
+        (["./pipe"], "it is a pipe, a socket or a device, not a program"),
+        (["./dangling"], "it is a link to 'built/server', which is not there"),
+        (["./busy"], "it is open for writing: let the compiler or the copy finish first"),
         (["./no-shebang"], "neither a program for this machine nor a script with a #! line"),
         (["./bad-elf"], "neither a program for this machine nor a script with a #! line"),
         (["./no-interpreter"], "its interpreter '/usr/bin/pythn' is missing: look at its first line"),
@@ -244,6 +251,27 @@ def files(tmp_path: Path) -> Path:
 def test_what_cannot_be_executed(nursery: Nursery, files: Path, words: list[str], message: str) -> None:
     said = failure(nursery, Target("wrong", tuple(words), cwd=str(files)))
     assert said == f"cannot start {words[0]!r}: " + message.replace("{cwd}", str(files))
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("./server {port}", "server"),
+        ("python3 -u plain {port}", "plain"),
+        ("/usr/bin/python3.12 -B ./plain {port}", "plain"),
+        ("java -cp folder Server {port}", "java"),  # a class, not a file
+        ("./server plain {port}", "server"),  # no interpreter: its own business
+    ],
+)
+def test_a_server_is_called_by_the_file_that_is_its_own(files: Path, command: str, name: str) -> None:
+    assert launch.name_of(parse_command(command), str(files)) == name
+
+
+@pytest.mark.parametrize("word", ["{port", "{host", "127.0.0.1:{port"])
+def test_a_brace_that_is_not_closed(word: str) -> None:
+    with pytest.raises(launch.UsageError, match=r"has no closing brace in .*; type \{(port|host)\}"):
+        parse_command(f"./server {word}")
+    assert parse_command("sh -c './server ${port:-80}'")  # the shell's own, not the kit's
 
 
 def test_a_folder_that_is_not_there(nursery: Nursery, files: Path) -> None:

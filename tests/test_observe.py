@@ -465,6 +465,15 @@ def test_the_runtime_is_guessed(command: tuple[str, ...], kind: str) -> None:
         eventually(lambda: observe.runtime(child.pid) == kind)
 
 
+def test_a_shadow_is_most_of_an_address_space() -> None:
+    how = "mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ"  # what cannot be written is never refused
+    with python(f"import mmap; area = mmap.mmap(-1, 1 << 43, {how})\ntell(); wait()") as child:
+        child.told()
+        assert observe.has_shadow(child.pid)
+    assert not observe.has_shadow(child.pid)  # it has ended
+    assert not observe.has_shadow(os.getpid())
+
+
 def test_no_proc_and_no_permission_are_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: object) -> int:
         raise PermissionError

@@ -208,6 +208,8 @@ def test_an_unknown_model_is_answered_with_the_known_ones(wrong: str) -> None:
         ["--verdicts=/proc/verdicts.json"],  # in which nobody, root included, can make a file
         [f"--verdicts={'x' * 300}"],  # to ask whether it is a folder fails, as where a folder may not be entered
         [f"--server-dialect={'x' * 300}"],
+        ["--server=./server {port"],
+        ["--server=./server {prot}"],
     ],
 )
 def test_bad_options_are_one_clear_line(extra: list[str]) -> None:

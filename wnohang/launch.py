@@ -11,8 +11,9 @@ import resource
 import select
 import shlex
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from wnohang import launch_trouble
 from wnohang.contain import Cell, LaunchError, Limits, Trap
@@ -28,6 +29,7 @@ __all__ = [
     "fill",
     "how_it_ended",
     "last_words",
+    "name_of",
     "parse_command",
     "spawn",
     "turn",
@@ -46,6 +48,27 @@ _TURN = "\0wnohang.turn"
 # The soft limit on descriptors of a server that begins with many.
 _MANY_FILES = 4096
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_UNCLOSED = re.compile(r"(?<!\$)\{(port|host)\b(?!\})")
+# Programs that run the file they are given; 3.12 and the like may follow.
+_INTERPRETERS = (
+    "python",
+    "pypy",
+    "node",
+    "deno",
+    "bun",
+    "ruby",
+    "perl",
+    "php",
+    "lua",
+    "tclsh",
+    "guile",
+    "java",
+    "dotnet",
+    "mono",
+    "bash",
+    "dash",
+    "sh",
+)
 
 
 class UsageError(ValueError):
@@ -93,9 +116,22 @@ def parse_command(text: str) -> tuple[str, ...]:
     return words
 
 
+def name_of(words: Sequence[str], folder: str | None) -> str:
+    """What to call a server: its program's file, or the one that an interpreter runs. `folder`: in which it starts."""
+    program = Path(words[0]).name
+    if program.rstrip("0123456789.") in _INTERPRETERS:
+        for word in words[1:]:
+            if os.path.isfile(os.path.join(folder or "", word)):
+                return Path(word).name
+    return program
+
+
 def check_placeholders(text: str, option: str) -> None:
     """UsageError for a placeholder that the kit does not fill."""
-    for name in _PLACEHOLDER.findall(text.replace("{{", "").replace("}}", "")):
+    bare = text.replace("{{", "").replace("}}", "")
+    if unclosed := _UNCLOSED.search(bare):
+        raise UsageError(f"{option}: {{{unclosed[1]} has no closing brace in {text!r}; type {{{unclosed[1]}}}")
+    for name in _PLACEHOLDER.findall(bare):
         if name not in ("port", "host"):
             raise UsageError(
                 f"{option}: unknown placeholder {{{name}}}; the kit fills {{port}} and {{host}} "

@@ -39,6 +39,8 @@ def explain_exec(argv: Sequence[str], cwd: str | None, env: Mapping[str, str], f
         return f"cannot start {argv[0]!r}: {_no_access(argv[0], path or os.path.join(where, argv[0]))}"
     if failure.errno == errno.ENOEXEC:
         return f"cannot start {argv[0]!r}: neither a program for this machine nor a script with a #! line"
+    if failure.errno == errno.ETXTBSY:
+        return f"cannot start {argv[0]!r}: it is open for writing: let the compiler or the copy finish first"
     return f"cannot start {argv[0]!r}: {failure}"
 
 
@@ -65,6 +67,8 @@ def _not_found(argv: Sequence[str], where: str, cwd: str | None) -> str:
 
 
 def _no_interpreter(path: str) -> str:
+    if not os.path.exists(path):
+        return f"it is a link to {os.readlink(path)!r}, which is not there"
     with contextlib.suppress(OSError), open(path, "rb") as file:
         first = file.readline(200)
         if first.startswith(b"#!"):
@@ -80,6 +84,8 @@ def _no_access(program: str, path: str) -> str:
         return "it is a folder"
     if not os.path.lexists(path):
         return "a folder on the way to it may not be entered by this user"
+    if not os.path.isfile(path):
+        return "it is a pipe, a socket or a device, not a program"
     if not os.access(path, os.X_OK):
         return f"it is not executable: chmod +x {program}"
     return "permission denied, though it is executable: may its interpreter be, and is its file system mounted noexec?"

@@ -17,7 +17,7 @@ from wnohang import gallery
 from wnohang.contain import Limits
 from wnohang.coverage import tested
 from wnohang.dialect import BUILT_IN, DialectError, dialect
-from wnohang.launch import Target, UsageError, check_placeholders, parse_command
+from wnohang.launch import Target, UsageError, check_placeholders, name_of, parse_command
 from wnohang.mechanism import Mechanism
 from wnohang.model import Model, declared
 from wnohang.remote import parse_address
@@ -202,7 +202,7 @@ def _with_commands(common: Target, command: str | None, name: str | None) -> lis
         return [replace(common, name=name or f"{common.address[0]}:{common.address[1]}")]
     if command is not None:
         words = parse_command(command)
-        return [replace(common, name=name or Path(words[0]).name, command=words)]
+        return [replace(common, name=name or name_of(words, common.cwd), command=words)]
     servers = gallery.gallery()
     names = _EMBEDDED_COUNTERS if dialect(common.dialect).counts else EMBEDDED
     return [replace(common, name=each, command=tuple(gallery.command(servers[each]))) for each in names]

@@ -25,7 +25,7 @@ from wnohang.observe.tracing import (
     yama_scope,
 )
 from wnohang.observe.unobservable import Unobservable
-from wnohang.observe.usage import Cpu, cpu, page_tables, per_task_cpu, private_memory, shared_out_memory
+from wnohang.observe.usage import Cpu, cpu, has_shadow, page_tables, per_task_cpu, private_memory, shared_out_memory
 from wnohang.observe.waits import Wait, armed_timers, waits
 from wnohang.observe.watches import Openness, Watch, openness, watches
 
@@ -56,6 +56,7 @@ __all__ = [
     "descriptor_count",
     "descriptors",
     "exists",
+    "has_shadow",
     "holders",
     "ignored_signals",
     "is_narrow",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wnohang.client import Client
+from wnohang.observe import threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.verdict import Violation, at_least, proving
@@ -25,12 +26,12 @@ def present(server: Server, *, one_is_enough: bool = False) -> list[Client]:
 
 
 def with_each_loop(server: Server) -> list[Client]:
-    """So many clients of a pool of processes that multiplex that each serves some; of other servers none.
+    """So many clients of a pool of processes of which each may serve several that each serves some; of others none.
 
     One after the other: a short queue of the listener (listen(2)) holds them all.
     """
     loops = len(server.listening())
-    if loops < 2 or Trait.MULTIPLEXING not in server.traits:
+    if loops < 2 or not (Trait.MULTIPLEXING in server.traits or _has_threads(server)):
         return []
     clients = []
     for _ in range(min(_FOR_EACH_LOOP * loops, _MOST)):
@@ -42,6 +43,11 @@ def with_each_loop(server: Server) -> list[Client]:
             break
         clients.append(client)
     return clients
+
+
+def _has_threads(server: Server) -> bool:
+    """Whether one of the processes that accept runs several threads just now."""
+    return any(len(threads(pid)) > 1 for pid in server.listening())
 
 
 def seated(server: Server, count: int) -> list[Client]:

@@ -7,7 +7,14 @@ from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, present
 from wnohang.stimuli.eintr import SLOW_TRAPS, each_slow_call_is_interrupted
 from wnohang.stimuli.faults import short_counts
-from wnohang.stimuli.interruptions import signal_in_accept, signal_in_receive, signal_in_send, signal_in_wait, storm
+from wnohang.stimuli.interruptions import (
+    reaping_survives_a_signal,
+    signal_in_accept,
+    signal_in_receive,
+    signal_in_send,
+    signal_in_wait,
+    storm,
+)
 from wnohang.verdict import NotApplicable
 
 
@@ -40,7 +47,7 @@ def test_a_signal_in_send_loses_nothing(server: Server) -> None:
 def test_a_signal_in_a_multiplexed_wait_costs_nothing(server: Server) -> None:
     """A signal that interrupts select, poll or epoll_wait neither ends the server nor loses a client."""
     others = present(server)
-    signal_in_wait(server)
+    signal_in_wait(server, others)
     all_go_on(server, others)
 
 
@@ -61,6 +68,13 @@ def test_every_slow_call_survives_an_interruption(server: Server, use: int) -> N
     others = present(server, one_is_enough=True)
     each_slow_call_is_interrupted(server, others, use)
     all_go_on(server, others)
+
+
+@verifies("EINTR-6")
+def test_waiting_for_children_survives_an_interruption(server: Server) -> None:
+    """Every slow call of the server survives EINTR at each of its uses."""
+    others = present(server, one_is_enough=True)
+    reaping_survives_a_signal(server, others)
 
 
 @verifies("EINTR-7", traps=("receive", "send"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import signal
 import sys
 import time
 
@@ -366,6 +367,23 @@ def test_whether_calls_are_restarted_is_read_from_rt_sigaction(trapped: Trapped)
     assert fairness.may_meet_eintr(worker, "receive", server.faults)
     thread = trapped("c/thread")
     assert not fairness.may_meet_eintr(thread.main, "epoll_wait", thread.faults)
+
+
+def test_a_signal_counts_only_where_the_thread_could_have_met_it(trapped: Trapped) -> None:
+    """The parent has a handler of SIGCHLD, and a child; the child has the handler, and no child."""
+    server = trapped("c/fork", trap=(*inject.IO, *inject.HANDLERS))
+    client = server.connect()
+    client.engage()
+    (worker,) = server.workers(client)
+    in_receive = server.faults.inject("receive", errno.EINTR, process=worker)
+    in_accept = server.faults.inject("accept", errno.EINTR, process=server.main)
+    client.exchange()
+    server.connect().exchange()
+    happens(server, in_receive)
+    happens(server, in_accept)
+    by_call = {fault.history[0].call: fault.history[0] for fault in (in_receive, in_accept)}
+    assert fairness.could_have_interrupted(by_call["accept"], "accept", server.faults) == [signal.SIGCHLD]
+    assert fairness.could_have_interrupted(by_call["recvfrom"], "receive", server.faults) == []
 
 
 def test_what_is_not_trapped_cannot_be_injected(trapped: Trapped) -> None:

@@ -20,6 +20,18 @@ from wnohang.inject import families, looker, notify
 from wnohang.inject.rules import Rule
 
 
+def test_a_short_count_takes_turns() -> None:
+    rule = Rule(1, ["send"], "short", times=0, size=-1)
+    parts = []
+    for _ in range(6):
+        assert rule.count(7)
+        parts.append(rule.part)
+    assert parts[:3] == parts[3:]
+    assert parts[:2] == [0, 1]
+    assert parts[2] > 1 << 20
+    assert Rule(1, ["send"], "short", size=5).part == 5
+
+
 @given(st.integers(1, 6), st.integers(0, 3), st.lists(st.sampled_from([7, 8]), max_size=40))
 def test_a_rule_acts_at_its_entries_and_no_others(at: int, times: int, entries: list[int]) -> None:
     rule = Rule(1, ["accept"], "error", at=at, times=times)

@@ -186,6 +186,9 @@ class Collector:
         for record in records:
             if record.id in self._session.options.waived and record.verdict is Verdict.FAIL:
                 terminal.write_line(f"{record.id} is waived: {record.observed}", red=True)
+            elif record.verdict is Verdict.WARN:  # no failure, and so without a report
+                for line in text.warning_lines(record):
+                    terminal.write_line(line, yellow=True)
 
     def write_score(self, terminal: Any) -> None:
         """What was reached, and what nobody looked at."""

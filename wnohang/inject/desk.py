@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 from dataclasses import dataclass
@@ -133,6 +134,9 @@ class Desk:
     def _act(self, rule: Rule, call: Call, name: str, process: int, copy: int | None = None) -> None:
         """Do what the rule says; Impossible or Gone when it cannot be done here: the next entry is tried then."""
         done = rule.errno
+        parent, signals = 0, list[int]()
+        if done == errno.EINTR:  # to be looked at before: it may end of it
+            parent, signals = looker.signals_that_may_come(call.thread, process)
         try:
             if rule.act == "error":
                 notify.fail(self.listener, call, rule.errno)
@@ -147,7 +151,7 @@ class Desk:
         except (Gone, acts.Impossible):
             rule.take_back(process)
             raise
-        self.ledger.remember(rule, call, done)
+        self.ledger.remember(rule, call, done, parent, signals)
 
     def _act_on(self, rule: Rule, call: Call, name: str, copy: int) -> int:
         if rule.act == "abort":
@@ -157,8 +161,8 @@ class Desk:
             acts.steal(self.listener, call, copy)
             return 0
         if fitting.is_receive(name):
-            return acts.receive_part(self.listener, call, name, copy, rule.size)
-        return acts.send_part(self.listener, call, name, copy, rule.size)
+            return acts.receive_part(self.listener, call, name, copy, rule.part)
+        return acts.send_part(self.listener, call, name, copy, rule.part)
 
     # --- calls that wait ------------------------------------------------------------------------------------------
 

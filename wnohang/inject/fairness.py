@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wnohang.inject.faults import Faults
+from wnohang.inject.faults import Faults, Injected
 from wnohang.observe import caught_signals, process
 
 SA_RESTART = 0x10000000
@@ -40,10 +40,24 @@ def handlers(pid: int, faults: Faults | None = None) -> list[Handler]:
     ]
 
 
-def _flags(pid: int, faults: Faults) -> dict[int, int]:
-    """sa_flags by signal, the process's own before its parent's."""
+def could_have_interrupted(hit: Injected, call: str, faults: Faults) -> list[int]:
+    """The signals by which a kernel could have done the same to that very thread, at that very moment.
+
+    A handler that the parent installed does not count in a child that has reset it, a signal that the thread blocks
+    does not, and neither does SIGCHLD where there are no children: the thread cannot meet them.
+    """
+    flags = _flags(hit.process, faults, hit.parent)
+    return [
+        signum
+        for signum in hit.signals
+        if signum not in _OF_THE_LIBRARY and (call in NEVER_RESTARTED or not flags.get(signum, 0) & SA_RESTART)
+    ]
+
+
+def _flags(pid: int, faults: Faults, parent: int = 0) -> dict[int, int]:
+    """sa_flags by signal, the process's own before its parent's. `parent`: of a process that may have ended."""
     own: dict[int, dict[int, int]] = {}
-    parents: dict[int, int] = {}
+    parents: dict[int, int] = {pid: parent}
     for each, parent, signum, _, flags in faults.handlers():
         own.setdefault(each, {})[signum] = flags
         parents[each] = parent

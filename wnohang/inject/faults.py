@@ -25,7 +25,10 @@ _ANSWER_WITHIN = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """One act. `result`: the errno, or the short count. `entry`: which of its process's it was. `time`: monotonic."""
+    """One act. `result`: the errno, or the short count. `entry`: which of its process's it was. `time`: monotonic.
+
+    With EINTR `signals` that a handler of the process could have got just then, by this thread, and its `parent`.
+    """
 
     rule: int
     act: str
@@ -35,6 +38,8 @@ class Injected:
     process: int
     thread: int
     time: float
+    parent: int = 0
+    signals: Sequence[int] = ()
 
     def __str__(self) -> str:
         named = {"short": f"{self.result} bytes only", "steal": "no connection any more"}
@@ -194,7 +199,9 @@ class Faults:
         thread: int | None = None,
         inode: int | None = None,
     ) -> Fault:
-        """Let the `at`-th "send" or "receive" move fewer bytes than it could, `size` at most (0: half of them).
+        """Let the `at`-th "send" or "receive" move fewer bytes than it could, `size` at most.
+
+        0: half of them; -1: by turns half, one, and all but one.
 
         Only entries that can be shortened count: a send of two bytes at least, a receive when as many have arrived. A
         receive is held until then, if it would have waited. Nothing is lost: the rest stays where it was.

@@ -90,8 +90,8 @@ class Ledger:
 
     # --- acts -----------------------------------------------------------------------------------------------------
 
-    def remember(self, rule: Rule, call: Call, done: int) -> None:
-        """A rule has acted, with this errno or count."""
+    def remember(self, rule: Rule, call: Call, done: int, parent: int, signals: list[int]) -> None:
+        """A rule has acted, with this errno or count. `parent` and `signals`: of the caller, before that."""
         if len(self._history) >= _MOST_REMEMBERED:
             return
         process = self.owners[call.thread]
@@ -105,6 +105,8 @@ class Ledger:
                 "process": process,
                 "thread": call.thread,
                 "time": time.monotonic(),
+                "parent": parent,
+                "signals": signals,
             }
         )
 

@@ -10,6 +10,7 @@ import ctypes
 import os
 import re
 import select
+import signal
 import socket
 import struct
 from collections.abc import Iterator
@@ -185,6 +186,30 @@ def pending_signal(thread: int) -> str:
     except (OSError, ValueError):
         pass
     return ""
+
+
+def signals_that_may_come(thread: int, process: int) -> tuple[int, list[int]]:
+    """The parent of a process, and the signals that it catches and that this thread does not block now.
+
+    SIGCHLD is one of them only if the process has a child. 0 and none when it has ended.
+    """
+    try:
+        status = _read(f"/proc/{thread}/status")
+        open_to = _field(status, b"SigCgt", 16) & ~_field(status, b"SigBlk", 16)
+        if open_to >> (signal.SIGCHLD - 1) & 1 and not _has_children(process):
+            open_to &= ~(1 << (signal.SIGCHLD - 1))
+        return _field(status, b"PPid"), [bit + 1 for bit in range(64) if open_to >> bit & 1]
+    except (OSError, ValueError):
+        return 0, []
+
+
+def _has_children(process: int) -> bool:
+    """Of any of its threads (proc_tid_children(5)); True where the kernel does not tell (CONFIG_PROC_CHILDREN)."""
+    folder = f"/proc/{process}/task"
+    try:
+        return any(_read(f"{folder}/{task}/children") for task in os.listdir(folder))
+    except OSError:
+        return True
 
 
 def is_blocked_in(thread: int, number: int) -> bool | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_ALL = 1 << 30  # at least one byte is always left
+
 
 @dataclass(slots=True)
 class Rule:
     """Which calls it is about, at which of them it acts, and what it does then.
 
-    `act`: "error" (the call fails with `errno`), "short" (it moves `size` bytes; 0: half), "abort" (the connection at
-    hand is reset, and accept fails with ECONNABORTED), "steal" (it is reset, and accept is carried out without it).
-    `at`: from which entry on, counted for each process from 1; `times`: at so many entries, whichever process comes to
-    them; 0: at every one. `makes`: "process" or "thread", for calls that can make both. `slow`: only entries that may
-    sleep count. `ready`: an entry counts when what it waits for is there; it is held until then.
+    `act`: "error" (the call fails with `errno`), "short" (it moves `size` bytes; 0: half; -1: see `part`), "abort" (the
+    connection at hand is reset, and accept fails with ECONNABORTED), "steal" (it is reset, and accept is carried out
+    without it). `at`: from which entry on, counted for each process from 1; `times`: at so many entries, whichever
+    process comes to them; 0: at every one. `makes`: "process" or "thread", for calls that can make both. `slow`: only
+    entries that may sleep count. `ready`: an entry counts when what it waits for is there; it is held until then.
     """
 
     id: int
@@ -37,6 +39,11 @@ class Rule:
     def spent(self) -> bool:
         """Whether it has done all that it was to do."""
         return 0 < self.times <= self.fired
+
+    @property
+    def part(self) -> int:
+        """How much the act at hand is to move, 0 for half. -1 takes turns: half, one byte, all that can be but one."""
+        return self.size if self.size >= 0 else (0, 1, _ALL)[(self.fired - 1) % 3]
 
     def concerns(self, thread: int, process: int) -> bool:
         """Whether it is about calls of this thread."""

@@ -19,7 +19,7 @@ def ignored_signals(pid: int) -> set[int]:
 
 
 def blocked_signals(pid: int) -> set[int]:
-    """Signals that the first thread of the process blocks: with signalfd(2) or sigwait(3), those it waits for."""
+    """Signals that a thread blocks, of a process its first: with signalfd(2) or sigwait(3), those it waits for."""
     return _mask(pid, b"\nSigBlk:")
 
 

@@ -56,6 +56,16 @@ def shorten(text: str, width: int) -> str:
     return textwrap.shorten(flat, max(width, 10), placeholder=" ...") if len(flat) > width else flat
 
 
+def warning_lines(record: Record, *, width: int = WIDTH) -> list[str]:
+    """What was expected and seen where a SHOULD does not hold; a few lines, indented under the verdicts."""
+    lines = []
+    for name, value in (("expected", record.expected), ("observed", record.observed)):
+        head = f"{record.id:<{_ID}}{name}  "
+        hang = " " * len(head)
+        lines += textwrap.wrap(head + printable(value or ""), width, subsequent_indent=hang, max_lines=3)
+    return lines
+
+
 def failure(record: Record, *, width: int = WIDTH, style: Style = plain, encoding: str = "ascii") -> str:
     """The whole report of one verdict, in the order in which a reader asks."""
     requirement = _requirement(record.id)

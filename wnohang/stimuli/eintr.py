@@ -6,7 +6,7 @@ import errno
 import signal
 
 from wnohang.client import Client
-from wnohang.inject import FAMILIES, HANDLERS, fairness
+from wnohang.inject import FAMILIES, HANDLERS, Injected, fairness
 from wnohang.inject.families import family
 from wnohang.server import Server
 from wnohang.stimuli.interruptions import NATURAL
@@ -21,21 +21,19 @@ _COME_BY_THEMSELVES = (signal.SIGCHLD, signal.SIGALRM, *NATURAL)
 def each_slow_call_is_interrupted(server: Server, others: list[Client], use: int) -> None:
     """One call after the other: its use of this number fails with EINTR, and all go on talking meanwhile.
 
-    The violation is a MUST's where a signal that the server catches could do this. NotApplicable when it never waits.
+    NotApplicable when it never waits.
     """
     server.rest()
     calls = {family(name) for name in server.faults.seen()} | _sending(server)
     struck = 0
     for call in [each for each in _WAITING if each in calls]:
-        binding = _could_happen(server, call)
         fault = server.faults.inject(call, errno.EINTR, at=use)
         try:
             _talk(server, others)
         except Violation as violation:
             if not fault.fired:
                 raise
-            expected = f"{violation.expected}, after {fault.history[-1]}"
-            raise Violation(expected, violation.observed, fatal=violation.fatal, binding=binding) from None
+            raise _blamed_on(violation, fault.history[-1], call, server) from None
         if fault.fired:
             struck += 1
             server.saw("kit", f"injected {fault.history[-1]}")
@@ -61,8 +59,12 @@ def _talk(server: Server, others: list[Client]) -> None:
         newcomer.close()
 
 
-def _could_happen(server: Server, call: str) -> bool:
-    """Whether a signal that comes by itself could do this. One that asks the server to end may rightly do more."""
-    handlers = [each for pid in server.living() for each in fairness.handlers(pid, server.faults)]
-    caught = [each for each in handlers if each.signum in _COME_BY_THEMSELVES]
-    return any(not each.restarts for each in caught) or (call in fairness.NEVER_RESTARTED and bool(caught))
+def _blamed_on(violation: Violation, hit: Injected, call: str, server: Server) -> Violation:
+    """It is a MUST's where a signal that comes by itself, and is caught, could have done the same to that thread.
+
+    One that asks the server to end may rightly do more.
+    """
+    possible = set(fairness.could_have_interrupted(hit, call, server.faults)) & set(_COME_BY_THEMSELVES)
+    named = " or ".join(signal.Signals(signum).name for signum in sorted(possible))
+    expected = f"{violation.expected}, after {hit}" + (f", as {named}, which it catches, could cause" if named else "")
+    return Violation(expected, violation.observed, fatal=violation.fatal, binding=bool(possible))

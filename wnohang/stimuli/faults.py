@@ -138,12 +138,15 @@ def _knock(server: Server) -> Client:
 
 @contextlib.contextmanager
 def short_counts(client: Client, call: str) -> Iterator[None]:
-    """ "send" or "receive" moves half of what it could, again and again, on this client's connection."""
+    """ "send" or "receive" moves a part of what it could, again and again, on this client's connection.
+
+    By turns half, one byte, and all but one: what is lost at the end of a message is not lost in its middle.
+    """
     server = client.server
     end = server.side(client)
     if end is None or not end.inode:
         raise Inconclusive(f"the server's end of {client.name}'s connection is not there")
-    fault = server.faults.short(call, times=_PIECES, inode=end.inode)
+    fault = server.faults.short(call, size=-1, times=_PIECES, inode=end.inode)
     yield
     if not fault.fired:
         why = server.faults.trouble() or f"it never came to a {call} that moves two bytes or more"

@@ -8,13 +8,14 @@ import signal
 from collections.abc import Iterable
 
 from wnohang.client import Client
-from wnohang.observe import caught_signals, current_call, threads
+from wnohang.observe import blocked_signals, caught_signals, current_call, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.stimuli.pressure import Pressure
+from wnohang.stimuli.workers import let_end, workers_of
 from wnohang.trace import interrupt, wait_inside
-from wnohang.trace.calls import ACCEPT, RECEIVE, SEND, WAIT
-from wnohang.verdict import Inconclusive, NotApplicable, at_least, proving
+from wnohang.trace.calls import ACCEPT, REAP, RECEIVE, SEND, WAIT
+from wnohang.verdict import Inconclusive, NotApplicable, Violation, at_least, proving
 
 # What arrives without anybody's intent: a window is resized, a session is continued, urgent data or input is there.
 # SIGCHLD is left to real children: a handler may wait for the child that ended. SIGALRM is the server's own timer's;
@@ -22,40 +23,54 @@ from wnohang.verdict import Inconclusive, NotApplicable, at_least, proving
 NATURAL = (signal.SIGWINCH, signal.SIGCONT, signal.SIGURG, signal.SIGIO)
 # The first interrupted send returns what it had sent so far, only the next one EINTR.
 _SENDS = 3
+# Of a larger pool so many are interrupted in accept: the others would hide one that is lost.
+_ACCEPTORS = 16
 # Signals of a storm; rounds in which clients leave together.
 _STORM, _ROUNDS = 2000, 8
 
 
-def natural(pid: int) -> list[int]:
-    """The signals of that kind that a process catches."""
-    return sorted(set(NATURAL) & caught_signals(pid))
+def natural(pid: int, tid: int | None = None) -> list[int]:
+    """The signals of that kind that a process catches, and that this thread of it does not block."""
+    blocked = blocked_signals(tid) if tid is not None else set()
+    return sorted(set(NATURAL) & caught_signals(pid) - blocked)
 
 
-def thread_inside(server: Server, pids: Iterable[int], names: Iterable[str]) -> tuple[int, int]:
-    """Process and thread of the server that wait inside one of these calls now; NotApplicable when none does."""
+def threads_inside(server: Server, pids: Iterable[int], names: Iterable[str]) -> list[tuple[int, int]]:
+    """Process and thread of those of the server that wait inside one of these calls now; NotApplicable when none do."""
     wanted = frozenset(names)
     server.rest()
+    found = []
     for pid in sorted(pids):
         for tid in sorted(threads(pid)):
             call = current_call(pid, tid)
             if call is not None and call.name in wanted:
-                return pid, tid
-    raise NotApplicable(f"no thread of the server waits in {' or '.join(sorted(wanted))}")
+                found.append((pid, tid))
+    if not found:
+        raise NotApplicable(f"no thread of the server waits in {' or '.join(sorted(wanted))}")
+    return found
 
 
-def interrupt_inside(server: Server, pids: Iterable[int], names: frozenset[str]) -> None:
-    """Each natural signal that the process catches, once; NotApplicable when it catches none."""
-    pid, tid = thread_inside(server, pids, names)
-    signals = natural(pid)
-    if not signals:
-        raise NotApplicable(f"process {pid} catches no signal that could come while it waits there")
-    _interrupt_by_each(server, pid, tid, names, signals)
+def interrupt_inside(server: Server, pids: Iterable[int], names: frozenset[str], *, most: int = 1) -> None:
+    """Each natural signal that is caught, once, for each of some threads; NotApplicable where none can come to them."""
+    inside = threads_inside(server, pids, names)
+    open_to = [(pid, tid, signals) for pid, tid in inside if (signals := natural(pid, tid))]
+    if not open_to:
+        blocked = ", or the thread blocks it" if any(natural(pid) for pid, _ in inside) else ""
+        raise NotApplicable(f"process {inside[0][0]} catches no signal that could come while it waits there{blocked}")
+    for pid, tid, signals in open_to[:most]:
+        _interrupt_by_each(server, pid, tid, names, signals)
 
 
 def _interrupt_by_each(server: Server, pid: int, tid: int, names: Iterable[str], signals: Iterable[int]) -> None:
     for signum in signals:
         with proving("the signal comes while the thread waits inside the call"):
             interrupt(pid, tid, names, signum, server.times, witness=server)
+        if tid not in threads(
+            pid
+        ):  # whether it was missed is for the clients to say; whether all ended, for the server
+            server.saw("kernel", f"thread {tid} has ended of {signal.Signals(signum).name}")
+            server.confirm_survival()
+            return
 
 
 def child_ends_during_accept(server: Server) -> None:
@@ -65,7 +80,7 @@ def child_ends_during_accept(server: Server) -> None:
     with proving("the client has a process of its own"):
         server.workers_of(client).becomes(at_least(1))
     workers = server.workers(client)
-    pid, tid = thread_inside(server, [server.parent], ACCEPT)
+    pid, tid = threads_inside(server, [server.parent], ACCEPT)[0]
     call = wait_inside(pid, tid, ACCEPT, server.times, server)
     named = ", ".join(map(str, sorted(workers)))
     server.saw("kit", f"process {pid} is inside {call.name}; {client.name}'s worker {named} ends now")
@@ -75,11 +90,11 @@ def child_ends_during_accept(server: Server) -> None:
 
 
 def signal_in_accept(server: Server) -> None:
-    """Where workers are processes one of them ends; elsewhere a signal that is caught."""
+    """Where workers are processes one of them ends; elsewhere a signal that is caught, for each who accepts."""
     if Trait.FORKING in server.traits:
         child_ends_during_accept(server)
     else:
-        interrupt_inside(server, [server.parent], ACCEPT)
+        interrupt_inside(server, server.listening(), ACCEPT, most=_ACCEPTORS)
 
 
 def signal_in_receive(server: Server, client: Client) -> None:
@@ -96,13 +111,38 @@ def signal_in_send(server: Server) -> None:
     pressure.drain()
 
 
-def signal_in_wait(server: Server) -> None:
-    """Every signal that is caught, and stop and continue, which ends epoll_wait without any (signal(7))."""
-    pid, tid = thread_inside(server, server.living(), WAIT)
-    _interrupt_by_each(server, pid, tid, WAIT, natural(pid))
-    wait_inside(pid, tid, WAIT, server.times, server)
+def signal_in_wait(server: Server, others: list[Client]) -> None:
+    """Every signal that is caught, and stop and continue, which ends epoll_wait without any (signal(7)).
+
+    A thread that does not come back to its wait is at fault where it has lost one of the others, who are idle.
+    """
+    pid, tid = threads_inside(server, server.living(), WAIT)[0]
+    try:
+        _interrupt_by_each(server, pid, tid, WAIT, natural(pid, tid))
+        wait_inside(pid, tid, WAIT, server.times, server)
+    except Inconclusive:
+        for client in others:
+            client.engage()
+        raise
     with server.stopped([pid]):
         pass
+
+
+def reaping_survives_a_signal(server: Server, others: list[Client]) -> None:
+    """Whoever waits for children is interrupted; then the others leave, and their processes are to be reaped.
+
+    A violation is a MUST's: the signal is one that the server catches.
+    """
+    workers = workers_of(server, others) if Trait.FORKING in server.traits else []
+    interrupt_inside(server, server.living(), REAP)
+    try:
+        for client in others:
+            client.finish()
+        let_end(server, others, workers)
+        server.zombies.becomes(0)
+        server.connect().exchange()
+    except Violation as violation:
+        raise Violation(violation.expected, violation.observed, fatal=violation.fatal, binding=True) from None
 
 
 def storm(server: Server, steady: list[Client]) -> None:

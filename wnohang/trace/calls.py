@@ -6,6 +6,7 @@ ACCEPT = frozenset({"accept", "accept4"})
 RECEIVE = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg"})
 SEND = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice"})
 WAIT = frozenset({"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter"})
+REAP = frozenset({"wait4", "waitid"})
 LOCK = frozenset({"futex", "futex_waitv", "semop", "semtimedop", "fcntl", "flock"})
 BIRTH = frozenset({"fork", "vfork", "clone", "clone3"})
 

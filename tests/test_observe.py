@@ -293,10 +293,14 @@ tell(child, a.fileno(), os.fstat(9).st_ino, os.fstat(b.fileno()).st_ino); wait()
 
 
 def test_the_lowest_free_descriptor_is_the_one_that_is_given_next() -> None:
-    expected = observe.lowest_free_descriptor(os.getpid())
-    got = os.open("/dev/null", os.O_RDONLY)
-    os.close(got)
-    assert got == expected
+    code = """
+import os
+from wnohang import observe
+os.dup2(1, 5)
+expected = observe.lowest_free_descriptor(os.getpid())
+assert os.open("/dev/null", os.O_RDONLY) == expected
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)  # here a thread of pytest's may be in accept
 
 
 @pytest.mark.parametrize(
@@ -420,6 +424,25 @@ def test_without_schedstat_cpu_time_comes_in_ticks_and_says_so(monkeypatch: pyte
     assert (exact.exact, coarse.exact, coarse.waited_ns) == (True, False, 0)
     assert abs(exact.ran_ns - coarse.ran_ns) < 10**8
     assert not observe.cpu([os.getpid()]).exact
+
+
+def test_orphans_that_move_while_their_parent_ends_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process 2 ends between the look at its parent's children and the look at itself: its child 3 is now that one's."""
+    ended = False
+
+    def look(pid: int) -> observe.Process | None:
+        nonlocal ended
+        ended = ended or pid == 2
+        parent = 1 if ended or pid == 2 else 2
+        return observe.Process(pid, parent, "Z" if pid == 2 else "S", 1, pid, 1, 1, "server")
+
+    def children(parent: observe.Process) -> list[bytes]:
+        listed = {1: [b"2", b"3"] if ended else [b"2"], 2: [b"3"]}
+        return listed.get(parent.pid, [])
+
+    monkeypatch.setattr(processes, "process", look)
+    monkeypatch.setattr(processes, "_children", children)
+    assert set(processes.tree(1)) == {2, 3}
 
 
 def test_private_memory_grows_by_what_is_written() -> None:

@@ -78,18 +78,22 @@ def tree(root: int) -> dict[int, Process]:
     """All descendants of `root` by pid, zombies included, `root` not. Empty if `root` has gone.
 
     `root` and the keys are numbers of our own PID namespace. The walk is no snapshot. It is repeated, up to
-    three times, when a process vanished under it: only then can the kernel have skipped a sibling or can
-    orphans have moved to a parent that was read before. What is missed even so is there at the next look.
+    three times, when a process vanished under it, or was found to have ended: only then can the kernel have skipped
+    a sibling or can orphans have moved to a parent that was read before. A zombie that the walk before met as well
+    had no children left to move. What is missed even so is there at the next look.
     """
     start = process(root)
     if start is None:
         return {}
     if not HAS_CHILDREN:
         return _tree_by_scan(root)
+    known: set[int] = set()
     for _ in range(_WALKS):
         found, whole = _walk(start)
-        if whole:
+        zombies = {pid for pid, each in found.items() if each.zombie}
+        if whole and zombies <= known:
             break
+        known = zombies
     return found
 
 

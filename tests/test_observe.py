@@ -427,7 +427,7 @@ def test_without_schedstat_cpu_time_comes_in_ticks_and_says_so(monkeypatch: pyte
 
 
 def test_orphans_that_move_while_their_parent_ends_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Process 2 ends between the look at its parent's children and the look at itself: its child 3 is now that one's."""
+    """Process 2 ends between the look at its parent's children and the look at itself: child 3 moves to that one."""
     ended = False
 
     def look(pid: int) -> observe.Process | None:

@@ -207,7 +207,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "launch": {"contain", "observe", "verdict", "launch_trouble"},
     "launch_trouble": {"contain", "observe"},
     "client": {"server", "verdict", "spec"},
-    "limits": set(),
+    "limits": {"verdict"},
     "starvation": {"observe"},
     "server": (_SEEN - {"server"}) | {"starvation", "timeline"},
     "timeline": {"report"},

@@ -494,3 +494,11 @@ def test_permitted_names_each_facility_and_the_reason(monkeypatch: pytest.Monkey
     assert found["processes"] is None
     monkeypatch.setattr(processes, "HAS_CHILDREN", False)
     assert "CONFIG_PROC_CHILDREN" in (observe.permitted()["children"] or "")
+
+
+def test_what_may_not_be_read_has_a_likely_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of the user's own that is closed to it has closed itself, or was closed by exec."""
+    path = f"/proc/{os.getpid()}/fd"
+    assert "undumpable (PR_SET_DUMPABLE)" in str(_proc._forbidden(path))
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    assert "belongs to another user" in str(_proc._forbidden(path))

@@ -479,7 +479,7 @@ def test_no_proc_and_no_permission_are_said_clearly(monkeypatch: pytest.MonkeyPa
         raise PermissionError
 
     monkeypatch.setattr(os, "open", forbidden)
-    with pytest.raises(observe.Unobservable, match="another user"):
+    with pytest.raises(observe.Unobservable, match="may not be read"):
         observe.process(1)
     monkeypatch.undo()
     monkeypatch.setattr(_proc, "_HAS_PROC", False)

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 import warnings
@@ -22,7 +23,9 @@ from typing import Any
 import pytest
 
 from wnohang.contain import Cell, ContainmentError, LaunchError, Limits, Nursery, channel
-from wnohang.observe import process, tree
+from wnohang.observe import process, tracer_of, tree
+from wnohang.trace import Tracer, permitted
+from wnohang.verdict import Times
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HOSTILE = CHECKOUT / "tests" / "hostile"
@@ -241,6 +244,98 @@ def test_a_killed_init_takes_its_server_along(nursery: Nursery, mark: str) -> No
     os.kill(cell.init, signal.SIGKILL)
     until(lambda: has_gone(cell), "the init has gone")
     close_and_prove(cell, nursery, mark)
+
+
+# --- what is shared by name -------------------------------------------------------------------------------------
+
+ITS_OWN = "segment mine, file mine"
+
+
+@pytest.fixture
+def walled(mark: str) -> Iterator[Nursery]:
+    with contextlib.closing(Nursery()) as nursery:
+        nursery.cell().close()
+        if not nursery.namespaces:
+            pytest.skip(f"no namespaces here: {nursery.refused}")
+        yield nursery
+
+
+def test_two_servers_share_nothing_by_name(walled: Nursery) -> None:
+    """Not in two cells at once, and not one after the other in one of them."""
+    with contextlib.closing(start(walled, "claim")) as first, contextlib.closing(start(walled, "claim")) as second:
+        assert wait_for_line(first, "ready") == wait_for_line(second, "ready") == [ITS_OWN, "ready"]
+        first.sweep()
+        command = [sys.executable, "-I", "-S", str(HOSTILE / "behave.py"), "claim", str(PORT)]
+        first.spawn(command, env={})
+        until(lambda: first.output().lines.count(ITS_OWN) == 2, f"again {ITS_OWN!r}: {first.output().lines}")
+    assert not os.path.exists("/dev/shm/wnohang-claim")
+    assert f"{0x776E6F68:10d}" not in Path("/proc/sysvipc/shm").read_text()
+
+
+def test_memory_that_a_server_names_is_left_to_it(walled: Nursery, tmp_path: Path) -> None:
+    """Its program or what it is told may lie there, behind a link too."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        link, program = tmp_path / "link", Path(folder) / "program"
+        link.symlink_to(folder)
+        program.write_text("#!/bin/sh\necho ready\n")
+        program.chmod(0o755)
+        path = {"PATH": os.environ["PATH"]}
+        cases: list[tuple[list[str], dict[str, str], str]] = [
+            ([str(program)], path, "/"),
+            ([str(link / "program")], path, "/"),
+            (["./program"], path, str(link)),
+            (["program"], {"PATH": f"/nowhere:{link}:{path['PATH']}"}, "/"),
+            (["sh", "-c", f"{program}"], path, "/"),
+            (["sh", "-c", '"$PROGRAM"'], {**path, "PROGRAM": str(link / "program")}, "/"),
+            (["env", f"--chdir={link}", "./program"], path, "/"),
+        ]
+        for argv, env, cwd in cases:
+            with contextlib.closing(walled.cell()) as cell:
+                cell.spawn(argv, env=env, cwd=cwd)
+                wait_for_line(cell, "ready")
+
+
+@pytest.mark.parametrize(
+    ("refused", "left"),
+    [("ipc", "namespaces: segment taken, file mine"), ("mnt", "none: segment taken, file taken")],
+)
+def test_what_the_machine_refuses_is_done_without(refused: str, left: str) -> None:
+    command = [sys.executable, str(HOSTILE / "refusing.py"), refused]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=WITHIN)
+    if done.returncode == 2:
+        pytest.skip(f"no user namespace to try it in: {done.stdout}")
+    assert done.stdout.strip() == left, done
+
+
+# --- who asks to be traced --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["traced", "traced-at-exec"])
+def test_a_server_that_asks_to_be_traced_stops_and_goes_on(nursery: Nursery, way: str) -> None:
+    with contextlib.closing(start(nursery, way)) as cell:
+        assert wait_for_line(cell, "ready") == ["ready"]
+        (pid,) = tree(cell.init)
+        assert tracer_of(pid) == (cell.init if way == "traced" else 0)
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: (found := process(pid)) is not None and found.stopped and not tracer_of(pid), "it is stopped")
+        assert cell.exit_status() is None
+        os.kill(pid, signal.SIGCONT)
+        until(lambda: (found := process(pid)) is not None and not found.stopped, "it goes on")
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: cell.exit_status() == signal.SIGTERM, "it is ended by a signal as others are")
+
+
+@pytest.mark.skipif(permitted() is not None, reason=str(permitted()))
+def test_a_server_that_asks_to_be_traced_can_be_stepped(nursery: Nursery) -> None:
+    with contextlib.closing(start(nursery, "traced")) as cell:
+        wait_for_line(cell, "ready")
+        (pid,) = tree(cell.init)
+        assert tracer_of(pid) == cell.init
+        with Tracer(Times(), processes=[pid]) as tracer:
+            assert [each.tid for each in tracer.traced] == [pid]
+        assert not tracer_of(pid)
+        assert cell.exit_status() is None
 
 
 # --- sweeping, messages, resources ------------------------------------------------------------------------------

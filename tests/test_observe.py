@@ -502,7 +502,7 @@ def test_no_proc_and_no_permission_are_said_clearly(monkeypatch: pytest.MonkeyPa
         raise PermissionError
 
     monkeypatch.setattr(os, "open", forbidden)
-    with pytest.raises(observe.Unobservable, match="another user"):
+    with pytest.raises(observe.Unobservable, match="may not be read"):
         observe.process(1)
     monkeypatch.undo()
     monkeypatch.setattr(_proc, "_HAS_PROC", False)
@@ -517,3 +517,11 @@ def test_permitted_names_each_facility_and_the_reason(monkeypatch: pytest.Monkey
     assert found["processes"] is None
     monkeypatch.setattr(processes, "HAS_CHILDREN", False)
     assert "CONFIG_PROC_CHILDREN" in (observe.permitted()["children"] or "")
+
+
+def test_what_may_not_be_read_has_a_likely_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of the user's own that is closed to it has closed itself, or was closed by exec."""
+    path = f"/proc/{os.getpid()}/fd"
+    assert "undumpable (PR_SET_DUMPABLE)" in str(_proc._forbidden(path))
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    assert "belongs to another user" in str(_proc._forbidden(path))

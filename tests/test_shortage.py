@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,11 +14,12 @@ import pytest
 from conformance import test_res  # type: ignore[import-not-found,unused-ignore]
 from wnohang.contain import Nursery
 from wnohang.launch import Target
+from wnohang.limits import lowered
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.stimuli.company import present
 from wnohang.stimuli.shortage import no_descriptors
-from wnohang.verdict import Times
+from wnohang.verdict import NotApplicable, Times
 
 # A right server, with a thread per client. {} is a file that is open only while it waits for the first one, as when a
 # runtime starts: its number is below that of the client's connection, and is a hole afterwards.
@@ -68,3 +72,14 @@ def test_it_is_known_whether_clients_that_leave_make_room(server: Server, ends: 
     with no_descriptors(server) as shortage:
         assert shortage.would_end_with(others) == ends
         assert not shortage.would_end_with([])
+
+
+def test_a_process_that_has_become_another_user_keeps_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing about the server, and is no error, that the kit may not lower them."""
+
+    def refused(pid: int, which: int, *new: tuple[int, int]) -> tuple[int, int]:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(resource, "prlimit", refused)
+    with pytest.raises(NotApplicable, match="runs as another user"), lowered([1], resource.RLIMIT_NOFILE, max):
+        pass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +16,7 @@ from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.observe import process
 from wnohang.server import Server
-from wnohang.verdict import Times, Violation
+from wnohang.verdict import Inconclusive, Times, Violation
 
 HOSTILE = Path(__file__).with_name("hostile")
 
@@ -57,3 +59,18 @@ def test_a_server_that_a_newborn_child_outlives_is_seen_to_have_ended() -> None:
         pytest.raises(Violation, match="the server had ended: exit status 3"),
     ):
         server.connect().exchange()
+
+
+def test_a_server_that_is_about_to_be_let_go_by_its_tracer_is_not_stopped_yet() -> None:
+    """Process 1 of its cell is the tracer. Until that has let go of one thread, the others run on."""
+    target = Target("traced", (sys.executable, "-I", "-S", str(HOSTILE / "behave.py"), "traced", "{port}"))
+    with closing(Nursery()) as nursery, Server(nursery, target, Times(base=0.2)) as server:
+        os.kill(server.cell.init, signal.SIGSTOP)
+        try:
+            with pytest.raises(Inconclusive, match="the server is stopped"), server.stopped():
+                pass
+            assert states(server) == {"t"}
+        finally:
+            os.kill(server.cell.init, signal.SIGCONT)
+        with server.stopped():
+            assert states(server) == {"T"}

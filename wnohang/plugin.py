@@ -96,7 +96,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         judging.detect_all()
     except (LaunchError, ContainmentError, Inconclusive, Unobservable) as failure:
-        reason = f"the server cannot be watched: {failure}" if isinstance(failure, Unobservable) else str(failure)
+        reason = str(failure)
+        if isinstance(failure, Unobservable):
+            reason = (
+                f"the server cannot be watched: {reason}\n"
+                "  start it yourself and type --server-address=HOST:PORT: then it is judged by its bytes alone"
+            )
         collector.nothing_started(reason)
         raise pytest.UsageError(reason) from None
     collector.begin()

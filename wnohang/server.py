@@ -29,6 +29,7 @@ from wnohang.observe import (
     program,
     runnable,
     threads,
+    tracer_of,
     tree,
     unreleased_stacks,
 )
@@ -468,7 +469,7 @@ class Server(Witness):
         chosen = None if pids is None else list(pids)
 
         def still_running() -> int:
-            running = [pid for pid in (self.living() if chosen is None else chosen) if not _is_stopped(pid)]
+            running = [pid for pid in (self.living() if chosen is None else chosen) if not self._is_stopped(pid)]
             for pid in running:
                 # Who has made a child by vfork cannot be stopped before the child has called exec: let it go on.
                 awaited = self._held_children(pid) if pid in held else []
@@ -488,6 +489,13 @@ class Server(Witness):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
+    def _is_stopped(self, pid: int) -> bool:
+        """What has ended runs no more either. One that is traced by process 1 of its cell is about to be let go of."""
+        found = process(pid)
+        if found is None or found.zombie:
+            return True
+        return found.stopped and (found.state != "t" or tracer_of(pid) != self.cell.init)
+
     def _held_children(self, pid: int) -> list[int]:
         """The stopped children of a process that waits where no signal reaches it: state D, as in vfork(2)."""
         found = process(pid)
@@ -501,7 +509,7 @@ class Server(Witness):
         group = os.getpgid(self.chief)
         self.signal_group(signal.SIGTSTP)
         members = [pid for pid, each in self.population().items() if each.pgrp == group and not each.zombie]
-        stopped = self.observable("stopped processes", lambda: sum(_is_stopped(pid) for pid in members))
+        stopped = self.observable("stopped processes", lambda: sum(self._is_stopped(pid) for pid in members))
         try:
             stopped.becomes(len(members), within=self.times.patience / 4)
         except Violation:
@@ -583,11 +591,6 @@ class Server(Witness):
                 break
             budget.pause()
         return ""
-
-
-def _is_stopped(pid: int) -> bool:
-    found = process(pid)
-    return found is None or found.stopped or found.zombie  # what has ended runs no more either
 
 
 def _pids(pids: Iterable[int]) -> str:

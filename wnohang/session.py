@@ -87,27 +87,27 @@ class Session:
         for target in self.options.targets:
             with self.server(target.name) as server:
                 found = detect(server) if target.address is None else detect_running(server)
-                rings = target.address is None and _has_rings(server)
+                needed = _lost_under_traps(server) if target.address is None else ""
                 narrow = target.address is None and any(map(is_narrow, server.living()))
                 # The workers of a pool may be born late: for them a server is always given time.
                 if target.address is None and not found.problem and found.model not in POOLS:
                     found = replace(found, restless=is_restless(server))
             if narrow:
                 found = replace(found, untrappable="it is a 32-bit program, whose system calls have other numbers")
-            elif rings and not found.problem:
-                found = replace(found, untrappable=self._needs_rings(target.name))
+            elif needed and not found.problem and not self._serves_trapped(target.name):
+                found = replace(found, untrappable=f"{needed}, and does not serve without it")
             self.detections[target.name] = found
 
-    def _needs_rings(self, name: str) -> str:
-        """io_uring is refused where calls are trapped. Empty when the server then uses other calls, else a reason."""
+    def _serves_trapped(self, name: str) -> bool:
+        """Whether it does without what is refused where calls are trapped."""
         if injecting_refused():
-            return ""  # nothing is trapped at all
+            return True  # nothing is trapped at all
         try:
             with self.server(name, ("accept",)) as server:
-                server.connect().engage()  # it may have listened before it asked for io_uring, and ended since
-                return ""
+                server.connect().engage()  # it may have listened before it asked for that, and ended since
+                return True
         except (LaunchError, Violation):
-            return "the server works with io_uring, whose orders are no system calls, and does not serve without it"
+            return False
 
     def findings(self) -> dict[str, Any]:
         """What workers need to know, in plain JSON types."""
@@ -180,9 +180,17 @@ class Session:
         }
 
 
-def _has_rings(server: Server) -> bool:
-    """Whether the server works with io_uring now."""
-    return any("io_uring" in text for pid in server.living() for text in (descriptors(pid) or {}).values())
+# By what descriptors of it are called in /proc.
+_LOST_UNDER_TRAPS = {
+    "io_uring": "the server works with io_uring, whose orders are no system calls",
+    "seccomp notify": "the server has a seccomp listener of its own, and the kernel permits a process one only",
+}
+
+
+def _lost_under_traps(server: Server) -> str:
+    """What the server works with now, and would be refused if its calls were trapped; empty for nothing of it."""
+    held = [text for pid in server.living() for text in (descriptors(pid) or {}).values()]
+    return next((why for name, why in _LOST_UNDER_TRAPS.items() if any(name in text for text in held)), "")
 
 
 def dialect_name(target: Target) -> str:

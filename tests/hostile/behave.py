@@ -174,9 +174,41 @@ def _serve_in_thread(port: int) -> None:
         threading.Event().wait(LONGEST)
 
 
+def claim(port: int) -> None:
+    """Two things that only one on the machine can have, a System V segment and a file in memory; left lying about."""
+    library = ctypes.CDLL(None, use_errno=True)
+    create_exclusively = 0o3000
+    segment = library.shmget(0x776E6F68, 4096, create_exclusively | 0o600)
+    try:
+        os.close(os.open("/dev/shm/wnohang-claim", os.O_CREAT | os.O_EXCL, 0o600))
+        file = 0
+    except FileExistsError:
+        file = -1
+    print(f"segment {'taken' if segment < 0 else 'mine'}, file {'taken' if file < 0 else 'mine'}", flush=True)
+    serve(port)
+
+
+def traced(port: int) -> None:
+    """A trick against debuggers: whoever is traced by its parent cannot be traced by another."""
+    _be_traced()
+    serve(port)
+
+
+def traced_at_exec(port: int) -> None:
+    """For which the kernel sends SIGTRAP."""
+    _be_traced()
+    os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, "serve", str(port)])
+
+
+def _be_traced() -> None:
+    traceme = 0
+    if ctypes.CDLL(None).ptrace(traceme, 0, None, None) != 0:
+        print("PTRACE_TRACEME is refused", flush=True)
+
+
 _KILLERS = (bomb, kill_everyone, parricide, orphan)
 _HIDERS = (hydra, hopper, daemon, stubborn, closer, mover, leaderless)
-_ALL = (serve, flood, hog, *_KILLERS, *_HIDERS)
+_ALL = (serve, flood, hog, claim, traced, traced_at_exec, *_KILLERS, *_HIDERS)
 WAYS: dict[str, Callable[[int], None]] = {way.__name__.replace("_", "-"): way for way in _ALL}
 
 if __name__ == "__main__":

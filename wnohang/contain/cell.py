@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wnohang.contain import calls, channel
+from wnohang.contain import calls, channel, shared
 from wnohang.observe import SocketTable, tree
 
 # The init of a cell answers in well under a millisecond; this long without an answer means that it was killed or that
@@ -161,6 +161,7 @@ class Cell:
             "limits": (limits or Limits()).as_rlimits(self._others),
             "occupied": [occupied.start, occupied.stop],
         }
+        request["own_shm"] = self.namespaced and not shared.names_shm(argv, env, request["cwd"], stdin)
         message, handles = self._ask("spawn", **request) if trap is None else self._spawn_trapped(trap, request)
         if "failed" in message and message["step"] == "trap":
             raise ContainmentError(f"system calls cannot be trapped here: {message['failed']}")

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from wnohang.contain import birth, channel, family, network
+    from wnohang.contain import birth, channel, family, kernel, network, shared
 else:
     import birth
     import channel
     import family
+    import kernel
     import network
+    import shared
 
 # 32 lines are shown; 64 KiB hold them even when they are long.
 _OUTPUT_KEPT = 64 * 1024
@@ -60,6 +62,7 @@ class Init:
         self.watchdog: int | None = None
         self.announced: int | None = None
         self.unsupervised = False
+        self.shared = shared.Shared()
         self.load = _opened("/proc/loadavg")
         self.poll = select.poll()
         self.wakeup, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -130,6 +133,7 @@ class Init:
         descriptors: list[int],
         trapped: list[int] | None = None,
         occupied: list[int] | None = None,
+        own_shm: bool = False,
     ) -> None:
         """Start the server under test, and answer with its pid or with why it could not be started.
 
@@ -137,6 +141,8 @@ class Init:
         the pid is then asked for by `do_born`. One descriptor comes with the request: the supervisor's, a pidfd.
         """
         self.forget_server()
+        if self.namespaced:
+            self.shared.renew(own_shm=own_shm)
         self.watch(descriptors)
         first, end = occupied or (0, 0)
         made = birth.Birth(argv, env, cwd, limits, trapped or [], (first, end))
@@ -299,7 +305,9 @@ class Init:
         try:
             while (ended := os.waitpid(-1, flags))[0]:
                 flags = os.WNOHANG
-                if ended[0] == self.server:
+                if os.WIFSTOPPED(ended[1]):  # told to a tracer only
+                    _release(*ended)
+                elif ended[0] == self.server:
                     self.status = ended[1]
         except ChildProcessError:
             return False
@@ -375,6 +383,12 @@ class Init:
         """Nothing of the cell outlives this."""
         self.kill_everything()
         os._exit(0)
+
+
+def _release(tid: int, status: int) -> None:
+    """PTRACE_TRACEME, a trick against debuggers, has made this process the tracer of one that would now wait for it."""
+    with contextlib.suppress(OSError):
+        kernel.release(tid, os.WSTOPSIG(status))
 
 
 def _close(descriptors: list[int]) -> None:

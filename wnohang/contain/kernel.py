@@ -15,6 +15,7 @@ import socket
 import struct
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
@@ -35,6 +36,8 @@ _CLONE_64 = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "loongarch64": 220, "
 _CLONE_32 = {"armv7l": 120, "i686": 120}
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+_MNT_DETACH = 2
+_PTRACE_DETACH, _PTRACE_GETSIGINFO = 17, 0x4202
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -86,8 +89,42 @@ def adopt_orphans() -> None:
 
 def mount_own_proc() -> None:
     """Show the processes of this PID namespace, and no others, in /proc; OSError where that is masked."""
-    _check(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount --make-rprivate /")
+    _keep_mounts_here()
     _check(_libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None), "mount /proc")
+
+
+def release(tid: int, signum: int) -> None:
+    """Trace this stopped thread no more, and let it have the signal that it stopped for (PTRACE_DETACH, ptrace(2)).
+
+    OSError when it has ended. But not the SIGTRAP that the kernel invents for a traced process after exec: nobody would
+    send that otherwise. It looks like one that the process has sent to itself by kill(2).
+    """
+    invented = signum == signal.SIGTRAP and _sent_by_kill(tid)
+    number = ctypes.c_long(0 if invented else signum)
+    _check(_libc.ptrace(ctypes.c_long(_PTRACE_DETACH), ctypes.c_long(tid), None, number), "ptrace(PTRACE_DETACH)")
+
+
+def _sent_by_kill(tid: int) -> bool:
+    """Whether si_code, the third number of siginfo_t (sigaction(2)), is SI_USER."""
+    information = ctypes.create_string_buffer(128)
+    done = _libc.ptrace(ctypes.c_long(_PTRACE_GETSIGINFO), ctypes.c_long(tid), None, information)
+    return done == 0 and struct.unpack_from("i", information, 8) == (0,)
+
+
+def mount_in_memory(folder: str) -> None:
+    """An empty file system for everybody (mode 1777, tmpfs(5)) over a folder, in this mount namespace; OSError."""
+    _keep_mounts_here()
+    _check(_libc.mount(b"tmpfs", folder.encode(), b"tmpfs", _MS_NOSUID | _MS_NODEV, b"mode=1777"), f"mount {folder}")
+
+
+def unmount(folder: str) -> None:
+    """What lies there is gone when nobody has it open any more (umount(2)); OSError."""
+    _check(_libc.umount2(folder.encode(), _MNT_DETACH), f"umount {folder}")
+
+
+def _keep_mounts_here() -> None:
+    """Or the machine would see them as well: root's new mount namespace still tells the old one."""
+    _check(_libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount --make-rprivate /")
 
 
 def raise_loopback() -> None:

@@ -103,4 +103,17 @@ def _require_proc() -> None:
 
 
 def _forbidden(path: str) -> Unobservable:
-    return Unobservable(f"{path} may not be read: the process belongs to another user, or tracing is restricted")
+    why = "the process belongs to another user, or tracing is restricted"
+    if _users(path.split("/")[2]) == {os.getuid()}:
+        why = "the process has made itself undumpable (PR_SET_DUMPABLE), or has gained privileges by what it executed"
+    return Unobservable(f"{path} may not be read: {why}")
+
+
+def _users(pid: str) -> set[int]:
+    """As whom a process runs: everybody may read that; empty when it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as status:
+            uids = next((line for line in status if line.startswith(b"Uid:")), b"")
+    except OSError:
+        return set()
+    return set(map(int, uids.split()[1:]))

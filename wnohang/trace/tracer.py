@@ -20,6 +20,7 @@ from wnohang.observe import (
     tracer_of,
 )
 from wnohang.trace import kernel
+from wnohang.trace.freeing import free
 from wnohang.trace.healing import heal
 from wnohang.trace.kernel import Edge, Look, Option, Request
 from wnohang.trace.parting import part
@@ -107,15 +108,18 @@ class Tracer:
     def _seize(self, pid: int, tid: int) -> None:
         if thread_state(pid, tid) in "ZX":
             return
-        try:
-            kernel.request(Request.SEIZE, tid, None, int(self._options))
-        except ProcessLookupError:
-            return
-        except OSError as failure:
-            if tracer_of(pid, tid) == os.getpid() or thread_state(pid, tid) in "ZX":
-                return  # born of a thread that was seized already: it will be reported
-            raise refusal(pid, failure) from failure
-        self._known.add(Traced(self, pid, tid))
+        for may_be_freed in (True, False):
+            try:
+                kernel.request(Request.SEIZE, tid, None, int(self._options))
+                self._known.add(Traced(self, pid, tid))
+                return
+            except ProcessLookupError:
+                return
+            except OSError as failure:
+                if tracer_of(pid, tid) == os.getpid() or thread_state(pid, tid) in "ZX":
+                    return  # born of a thread that was seized already: it will be reported
+                if not (may_be_freed and free(pid, tid)):
+                    raise refusal(pid, failure) from failure
 
     # --- waiting ----------------------------------------------------------------------------------------------
 

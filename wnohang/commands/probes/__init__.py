@@ -18,6 +18,7 @@ PROBES: dict[str, tuple[str, Callable[[], str]]] = {
     "userns": ("user namespace", namespaces.user_namespace),
     "pidns": ("PID namespace", namespaces.pid_namespace),
     "netns": ("network namespace", namespaces.network_namespace),
+    "ipcns": ("IPC namespace and memory of its own", namespaces.shared_by_name),
     "broker": ("sockets out of a namespace", namespaces.broker),
     "vanish": ("a client host that vanishes", namespaces.vanishing_host),
     "cgroup": ("cgroup v2, delegated", namespaces.cgroup),

@@ -63,6 +63,13 @@ def network_namespace() -> str:
     return "made, loopback raised, connection made"
 
 
+def shared_by_name() -> str:
+    """An IPC namespace (ipc_namespaces(7)) and an empty /dev/shm: two servers share neither locks nor counters."""
+    _enter(kernel.CLONE_NEWIPC | kernel.CLONE_NEWNS)
+    kernel.mount_in_memory("/dev/shm")
+    return "made, with an empty /dev/shm"
+
+
 def _talk_over_loopback(client: socket.socket) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, client:
         client.settimeout(2)

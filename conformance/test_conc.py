@@ -8,10 +8,11 @@ from wnohang.requirement import Trait, verifies
 from wnohang.server import Server
 from wnohang.stimuli.burst import burst
 from wnohang.stimuli.company import all_go_on, present
-from wnohang.stimuli.crossing import held_before_its_answer, talk_past, wake_together
+from wnohang.stimuli.crossing import talk_past, wake_together
 from wnohang.stimuli.crowd import all_served, each_answered
 from wnohang.stimuli.cycles import WAYS
 from wnohang.stimuli.flood import Flood
+from wnohang.stimuli.interleaving import held_before_its_answer
 from wnohang.stimuli.newborn import held_at_birth
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.rhythm import round_trips

@@ -325,9 +325,9 @@ class Client:
         self.ask()
         self.expect_answer()
 
-    def ask(self) -> None:
-        """Send one request."""
-        self._asked = self.token()
+    def ask(self, size: int = 0) -> None:
+        """Send one request, whose token has so many bytes at least."""
+        self._asked = self.token().ljust(size, self.name[0])
         self.send(self.server.dialect.request(self._asked))
 
     def expect_answer(self) -> None:

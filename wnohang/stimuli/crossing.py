@@ -7,10 +7,7 @@ from collections.abc import Iterator
 
 from wnohang.client import Client
 from wnohang.server import Server
-from wnohang.stimuli.pair import pair_of_workers
 from wnohang.stimuli.pressure import Pressure
-from wnohang.trace import Tracer
-from wnohang.trace.calls import SEND
 from wnohang.verdict import Crossing, NotApplicable, Violation
 
 _ROUNDS = 3
@@ -48,49 +45,16 @@ def talk_past(held: Pressure, other: Client) -> None:
         server.timeline.add(first, f"does not get everything back, which is not judged here: {violation.observed}")
 
 
-def held_before_its_answer(server: Server) -> None:
-    """One worker has received and is held at its send, while another client talks. Crossing if bytes mix.
-
-    What it received stands in its buffer; a buffer that others use too is overwritten now. NotApplicable where one
-    thread serves both, or the one who serves cannot be told.
-    """
-    if server.target.address is not None or not server.dialect.keeps:
-        raise NotApplicable("no worker can be held between a request and its answer")
-    first, other = server.connect(), server.connect()
-    for client in (other, first):
-        client.engage()
-    serving_first, _ = pair_of_workers(server, first.exchange, other.exchange)
-    for _ in range(_ROUNDS):
-        with Tracer(server.times, threads=[serving_first.tid], witness=server) as tracer:
-            worker = tracer.thread(serving_first.tid)
-            worker.aim(*SEND)
-            first.ask()
-            worker.reached()
-            with _crossings_only("while one worker is held another client is not served"):
-                for _ in range(_ROUNDS):
-                    other.exchange()
-            worker.leave()
-        _hear_own_answer(first, other)
-
-
-def _hear_own_answer(client: Client, other: Client) -> None:
-    """Crossing when it is the other's; where the server echoes, bytes that are merely wrong are not judged here."""
-    dialect = client.server.dialect
-    if not dialect.echoes:
-        client.expect_answer()
-        return
-    client.foreign = other.name.encode()
-    with _crossings_only("the answer is wrong, which other duties judge (ECHO)"):
-        client.expect_answer()
-
-
 @contextlib.contextmanager
-def _crossings_only(otherwise: str) -> Iterator[None]:
-    """A crossing counts, and the end of the server; any other violation makes it NotApplicable, in these words."""
+def crossings_only(otherwise: str, also: type[Violation] = Crossing) -> Iterator[None]:
+    """A crossing counts, and the end of the server; any other violation makes it NotApplicable, in these words.
+
+    `also`: another kind of violation that counts.
+    """
     try:
         yield
     except Violation as violation:
-        if violation.fatal or isinstance(violation, Crossing):
+        if violation.fatal or isinstance(violation, (Crossing, also)):
             raise
         raise NotApplicable(f"{otherwise}: {violation.observed}") from None
 
@@ -108,5 +72,5 @@ def wake_together(server: Server, count: int) -> None:
             for client, letter in zip(clients, letters, strict=True):
                 client.send(server.dialect.framed((letter * size).encode()))
         for client in clients:
-            with _crossings_only("bytes are lost, which other duties judge (ECHO)"):
+            with crossings_only("bytes are lost, which other duties judge (ECHO)"):
                 client.receive(len(server.dialect.framed(b"x" * size)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from wnohang.client import Client
 from wnohang.server import Server
-from wnohang.verdict import Violation
+from wnohang.verdict import Budget, Violation
+
+_LOOK = 0.02  # seconds between two looks at all who wait
 
 
 def all_served(server: Server, count: int) -> None:
@@ -26,16 +28,21 @@ def all_served(server: Server, count: int) -> None:
 def each_answered(clients: list[Client]) -> None:
     """Every client gets the answer to its own request; then all leave.
 
-    A server with room for fewer answers the others when the first have left: a limit is not a mix-up, so whoever was
-    not answered is asked once more after that.
+    A server with room for fewer answers the others when the first have left: a limit is not a mix-up.
     """
-    late: list[Client] = []
-    for client in clients:
-        if client.has_input_within(client.server.times.patience / 4 if late else client.server.times.patience):
+    waiting = list(clients)
+    while waiting:
+        served = _who_is_answered(waiting) or waiting[:1]
+        for client in served:
             client.expect_answer()
             client.close()
-        else:
-            late.append(client)
-    for client in late:
-        client.expect_answer()
-        client.close()
+            waiting.remove(client)
+
+
+def _who_is_answered(waiting: list[Client]) -> list[Client]:
+    """Those for whom something has come; none if nothing comes to anybody for as long as patience."""
+    server = waiting[0].server
+    budget = Budget(server.times.patience, server.starvation)
+    while not (served := [each for each in waiting if each.has_input()]) and budget.left() > 0:
+        waiting[0].has_input_within(_LOOK)
+    return served

@@ -8,8 +8,8 @@ from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, present
 from wnohang.stimuli.contention import all_get_their_turn, shares
 from wnohang.stimuli.history import concurrent_history, one_order_explains, storm
-from wnohang.stimuli.malformed import MALFORMED, go_on, refused
-from wnohang.stimuli.mishaps import MISHAPS
+from wnohang.stimuli.malformed import MALFORMED, go_on, line_end_of_windows, refused
+from wnohang.stimuli.mishaps import MISHAPS, end_in_mid_request
 from wnohang.stimuli.preemption import (
     EVERYBODY,
     never_deadlocks,
@@ -89,13 +89,15 @@ def test_a_malformed_request_leaves_no_lock_behind(server: Server) -> None:
         refused(client, what)
         client.close()
         go_on(server, others)
+    line_end_of_windows(server)
+    go_on(server, others)
 
 
 @verifies("SYNC-5")
 def test_a_broken_connection_leaves_no_lock_behind(server: Server) -> None:
     """The lock is released on every path, for malformed requests and broken connections too."""
     others = present(server, one_is_enough=True)
-    for happens in MISHAPS.values():
+    for happens in (*MISHAPS.values(), end_in_mid_request):
         happens(server)
         go_on(server, others)
 

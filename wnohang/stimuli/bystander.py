@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import time
+from collections.abc import Callable
 from functools import partial
 
 from wnohang.client import Client
@@ -84,7 +85,8 @@ class Company:
         if self.has_acted:
             return
         self.has_acted = True
-        for act, worker in zip((lambda: self.speaker.send(_NONSENSE), self.leaver.close), self._workers, strict=True):
+        acts: list[Callable[[], None]] = [lambda: self.speaker.send(_NONSENSE), self.leaver.close]
+        for act, worker in zip(acts, self._workers, strict=True):
             slept = switches(worker.pid).get(worker.tid)
             act()
             with contextlib.suppress(Inconclusive):  # it may be busy: then it is met less surely

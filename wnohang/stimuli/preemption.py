@@ -31,7 +31,7 @@ from wnohang.trace.calls import RECEIVE
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, proving
 
 # Instructions of a request in a native program: 700 to 900 were seen. Beyond this the sweep would not end in time.
-_MOST_STEPS = 200_000
+_MOST_STEPS = 100_000
 # After so many, nobody asks any more at an instruction that has been met so often: it is in a loop.
 _LOOPS_AFTER, _OFTEN = 3_000, 20
 # After so many instructions at which it is there to be read, an increment is over: its answer is being written.

@@ -32,6 +32,8 @@ from wnohang.verdict import NotApplicable
 _LOOKS, _ALIKE = 12, 8
 # So many looks may be spoilt by a thread that keeps house and was just met at it.
 _SPOILT = 3
+# Python specialises its instructions while it runs, and moves by 80 bytes; a call from elsewhere is further away.
+_SLACK = 512
 
 
 class _Seen(NamedTuple):
@@ -78,7 +80,7 @@ class Standstill:
             self._spoilt += 1
             if self._spoilt <= _SPOILT:
                 return
-        others = {tid: each for tid, each in seen.items() if self._at_rest.get(tid) != _where(each)}
+        others = {tid: each for tid, each in seen.items() if not self._is_home(tid, each.call)}
         still = {tid: each.used for tid, each in others.items()}
         same = bool(still) and still == self._before and not any(each.moves for each in others.values())
         self._alike = self._alike + 1 if same else 0
@@ -86,7 +88,14 @@ class Standstill:
             self._alike = 0
         self._before = still
 
-    def _limited_waits(self) -> dict[int, tuple[str, int, int]]:
+    def _is_home(self, tid: int, now: Call | None) -> bool:
+        """Whether a thread is where it was at rest. An interpreter's stack is not at all times the same to the byte."""
+        was = self._at_rest.get(tid)
+        if was is None or now is None:
+            return False
+        return (was.name, was.place) == (now.name, now.place) and abs(was.stack - now.stack) <= _SLACK
+
+    def _limited_waits(self) -> dict[int, Call]:
         """Where threads are who wake up by themselves now. A loop that serves its clients so does not keep house."""
         try:
             seen, found = _threads(self._server), waits(self._server.living())
@@ -94,7 +103,7 @@ class Standstill:
             return {}
         loops = Trait.MULTIPLEXING in self._server.traits
         limited = {each.tid for each in found if each.limited and not (loops and each.multiplexes)}
-        return {tid: _where(each) for tid, each in seen.items() if tid in limited and each.call is not None}
+        return {tid: each.call for tid, each in seen.items() if tid in limited and each.call is not None}
 
 
 def _timers(server: Server) -> set[tuple[int, str]]:
@@ -102,10 +111,6 @@ def _timers(server: Server) -> set[tuple[int, str]]:
         return armed_timers(server.living())
     except (NotApplicable, Unobservable):
         return set()
-
-
-def _where(seen: _Seen) -> tuple[str, int, int]:
-    return ("", 0, 0) if seen.call is None else (seen.call.name, seen.call.stack, seen.call.place)
 
 
 def _threads(server: Server) -> dict[int, _Seen]:

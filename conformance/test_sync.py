@@ -8,9 +8,15 @@ from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, present
 from wnohang.stimuli.contention import all_get_their_turn, shares
 from wnohang.stimuli.history import concurrent_history, one_order_explains, storm
-from wnohang.stimuli.malformed import MALFORMED, go_on, refused
-from wnohang.stimuli.mishaps import MISHAPS
-from wnohang.stimuli.preemption import never_deadlocks, no_increment_is_lost, survives_death_in_the_lock
+from wnohang.stimuli.malformed import MALFORMED, go_on, line_end_of_windows, refused
+from wnohang.stimuli.mishaps import MISHAPS, end_in_mid_request
+from wnohang.stimuli.preemption import (
+    EVERYBODY,
+    never_deadlocks,
+    no_increment_is_lost,
+    reads_fit_in_between,
+    survives_death_in_the_lock,
+)
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.successors import all_count_together, each_follows_the_last
 from wnohang.verdict import NotApplicable, proving
@@ -33,12 +39,13 @@ def test_one_order_explains_every_answer(server: Server) -> None:
     """Every answer can be explained by one order of all requests that respects real time."""
     history, start = concurrent_history(server, clients=at_once(server, 6))
     one_order_explains(server, history, start)
+    reads_fit_in_between(server)
 
 
 @verifies("SYNC-3")
 def test_no_two_workers_wait_for_each_other(server: Server) -> None:
     """Contention between clients never ends in a deadlock."""
-    never_deadlocks(server)
+    never_deadlocks(server, clients=at_once(server, EVERYBODY))
 
 
 @verifies("SYNC-3", form="stress")
@@ -82,13 +89,15 @@ def test_a_malformed_request_leaves_no_lock_behind(server: Server) -> None:
         refused(client, what)
         client.close()
         go_on(server, others)
+    line_end_of_windows(server)
+    go_on(server, others)
 
 
 @verifies("SYNC-5")
 def test_a_broken_connection_leaves_no_lock_behind(server: Server) -> None:
     """The lock is released on every path, for malformed requests and broken connections too."""
     others = present(server, one_is_enough=True)
-    for happens in MISHAPS.values():
+    for happens in (*MISHAPS.values(), end_in_mid_request):
         happens(server)
         go_on(server, others)
 

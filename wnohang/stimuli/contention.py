@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import select
-from collections import Counter
 from collections.abc import Sequence
 
 from wnohang.client import Client
-from wnohang.observe import Unobservable, blocked_in, threads
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.counting import REQUESTS, Caller, converse
+from wnohang.stimuli.counting import AT_MOST_TIMES, REQUESTS, Caller, converse
 from wnohang.stimuli.history import mixed
+from wnohang.stimuli.standstill import Standstill, where_they_wait
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation
 
 # Every client has so many requests under way, always: more than a server takes in one receive, so that none of its
@@ -27,37 +26,44 @@ _PROVED = 1000
 
 
 def all_get_their_turn(server: Server, clients: int, each: int, rounds: int) -> None:
-    """All send `each` increments and readings at once, and again; Violation when some are never answered."""
+    """All send `each` increments and readings at once, and again; Violation when some are never answered.
+
+    Never: the server has ended, or has closed their connections, or is proved to stand still. One that moves is slow,
+    and gets longer; when a round alone has taken as long as patience, there is no other.
+    """
+    silence = Standstill(server)
+    whole = Budget(AT_MOST_TIMES * server.times.patience, server.starvation)
     callers = [Caller(client, window=each) for client in server.connect_many(clients)]
     for _ in range(rounds):
+        begun = whole.elapsed
         for number, caller in enumerate(callers):
             caller.add(mixed(number, each))
-        if not converse(server, callers):
-            raise _never_answered(server, callers, each)
+        while not converse(server, callers, silence):
+            _judge_silence(server, callers, silence, whole)
+        if whole.elapsed - begun > server.times.patience:
+            server.saw("kit", f"has no further round: this one took {whole.elapsed - begun:.1f} s")
+            break
     for caller in callers:
         caller.client.close()  # a pool may be full of them
 
 
-def _never_answered(server: Server, callers: Sequence[Caller], each: int) -> Violation:
+def _judge_silence(server: Server, callers: Sequence[Caller], silence: Standstill, whole: Budget) -> None:
+    """No answer for as long as patience, or the time for all is over. Returns where it is worth while to go on."""
     missing = sum(len(caller.unanswered) for caller in callers)
     ended = sum(caller.ended for caller in callers)
     note = server.death_note()
-    how = f"; {ended} of {len(callers)} connections were closed" if ended else ""
-    return Violation(
-        f"all {each * len(callers)} requests of {len(callers)} clients at once are answered",
-        f"{missing} are not, for {server.times.patience:.2g} s{how}{note or f'; {where_they_wait(server)}'}",
-        fatal=bool(note),
-    )
-
-
-def where_they_wait(server: Server) -> str:
-    """The system calls in which the server's threads are, the most frequent first."""
-    try:
-        calls = Counter(blocked_in(pid, tid) for pid in server.living() for tid in threads(pid))
-    except (NotApplicable, Unobservable) as reason:
-        return str(reason)
-    calls.pop(None, None)
-    return "its threads are in " + ", ".join(f"{call} ({number})" for call, number in calls.most_common())
+    if note or ended or silence.proved:
+        how = f"; {ended} of {len(callers)} connections were closed" if ended else ""
+        raise Violation(
+            f"all requests of {len(callers)} clients at once are answered",
+            f"{missing} are not, for {server.times.patience:.2g} s{how}{note or f'; {where_they_wait(server)}'}",
+            fatal=bool(note),
+        )
+    if whole.is_over():
+        raise Inconclusive(
+            f"{missing} requests of {len(callers)} clients at once have no answer after {whole.elapsed:.0f} s, but "
+            f"that the server stands still is not proved, it may be slow; {where_they_wait(server)}"
+        )
 
 
 def shares(server: Server, clients: int) -> None:

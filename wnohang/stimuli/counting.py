@@ -11,6 +11,7 @@ from itertools import islice
 from wnohang.client import Client, brief, count
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation  # type: ignore[import-not-found,unused-ignore]
+from wnohang.stimuli.standstill import Standstill
 from wnohang.verdict import Budget, Inconclusive, Violation
 
 REQUESTS = {Kind.INCR: b"INCR\n", Kind.GET: b"GET\n"}
@@ -18,7 +19,7 @@ _BLOCK = 1 << 16
 # Longer than any number, and than the word ERR: what is longer and has no end is no answer.
 _LONGEST_LINE = 64
 # How many times patience all requests together may take while answers still come, however slowly.
-_AT_MOST_TIMES = 10
+AT_MOST_TIMES = 10
 
 
 class Caller:
@@ -98,21 +99,27 @@ class Caller:
         return Violation(f"{self.client.name}'s {asked!r} is answered with a number and a newline", brief(line))
 
 
-def converse(server: Server, callers: Sequence[Caller]) -> bool:
-    """Work off all plans at the same time. False when no answer came to anybody for as long as patience."""
+def converse(server: Server, callers: Sequence[Caller], silence: Standstill | None = None) -> bool:
+    """Work off all plans at the same time. False when no answer came to anybody for as long as patience.
+
+    `silence`: told of every answer, and looked at while none comes.
+    """
     poll = select.poll()
     by_socket = {each.client.socket.fileno(): each for each in callers}
     for each in callers:
         each.go_on()
         poll.register(each.client.socket, each.events)
-    whole = Budget(_AT_MOST_TIMES * server.times.patience, server.starvation)
+    whole = Budget(AT_MOST_TIMES * server.times.patience, server.starvation)
     still = Budget(server.times.patience, server.starvation)
     while not all(each.is_done for each in callers):
         if still.left() <= 0 or whole.left() <= 0:
             break
-        for number, _ in poll.poll(50):
+        ready = poll.poll(50)
+        for number, _ in ready:
             still = Budget(server.times.patience, server.starvation)
             _serve(poll, by_socket[number])
+        if silence is not None:
+            silence.begin() if ready else silence.look()
     for each in callers:
         _note(each)
     return not any(each.unanswered for each in callers)

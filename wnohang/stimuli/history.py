@@ -38,6 +38,7 @@ def concurrent_history(server: Server, clients: int) -> tuple[list[Operation], i
         each.client.close()
     last = Caller(server.connect(), [Kind.GET, Kind.INCR, Kind.GET])
     all_answered(server, [last])
+    last.client.close()  # a pool of two has room for two again
     for each in (*callers, last):
         history += each.history
     return history, start

@@ -29,6 +29,14 @@ def refused(client: Client, what: str) -> None:
     client.exchange()
 
 
+def line_end_of_windows(server: Server) -> None:
+    """A request with CR LF. It is none in this dialect, but many a server forgives that: its answer is not judged."""
+    client = server.connect()
+    client.send(b"INCR\r\n")
+    client.has_input_within(server.times.patience)
+    client.close()
+
+
 def go_on(server: Server, others: list[Client]) -> None:
     """The others, and a newcomer, are served; the others stay."""
     for client in others:

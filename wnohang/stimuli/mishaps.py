@@ -46,6 +46,13 @@ def reset_in_mid_request(server: Server) -> None:
     client.reset()
 
 
+def end_in_mid_request(server: Server) -> None:
+    """FIN after half a request: what is unfinished is none, and nobody has to answer it."""
+    client = server.connect()
+    client.send_half()
+    client.close()
+
+
 def reset_with_answer_unread(server: Server) -> None:
     """RST while the answer waits to be read."""
     client = server.connect()

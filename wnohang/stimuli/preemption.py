@@ -8,73 +8,101 @@ when it has returned.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import select
 import signal
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wnohang.client import Client
-from wnohang.observe import blocked_in, per_task_cpu
+from wnohang.observe import blocked_in
+from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, increment
+from wnohang.stimuli.bystander import Bystander, Company
+from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, converse, increment
 from wnohang.stimuli.pair import pair_of_workers
 from wnohang.stimuli.runtimes import managed
-from wnohang.trace import Step, Traced, Tracer, c_library, locate, waits_for_lock
-from wnohang.trace.calls import LOCK, RECEIVE
+from wnohang.stimuli.standstill import Standstill, where_they_wait
+from wnohang.trace import Step, Traced, Tracer, c_library, locate
+from wnohang.trace.calls import RECEIVE
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, proving
 
 # Instructions of a request in a native program: 700 to 900 were seen. Beyond this the sweep would not end in time.
-_MOST_STEPS = 20_000
-# An answer that takes longer, in milliseconds, is looked into: does its worker wait for the other one? Not shorter, or
-# the kernel has to set a timer for each of many exchanges, which costs as much as they do.
-_SOON = 3
-# A worker that has run so long for one request, in nanoseconds of its own time, is spinning: it waits for a lock.
-_SPINS_AFTER = 5_000_000
+_MOST_STEPS = 100_000
+# After so many, nobody asks any more at an instruction that has been met so often: it is in a loop.
+_LOOPS_AFTER, _OFTEN = 3_000, 20
+# After so many instructions at which it is there to be read, an increment is over: its answer is being written.
+_SETTLED = 4
+# What the last digits of the number are brought to before a sweep: at the next increment each of them changes.
+_BEFORE_A_CARRY = 99
 
 
 @dataclass
 class Sweep:
-    """What came of it: all requests, where A's worker stood during each of B's, and how often B had to wait."""
+    """What came of it: all requests, where A's worker stood during each of B's, and how often B had to wait.
+
+    `whole`: A's worker was stepped to its last answer, or as far as anything could still be proved.
+    """
 
     history: list[Operation] = field(default_factory=list)
     places: list[tuple[Operation, Step]] = field(default_factory=list)
     steps: int = 0
     waited: int = 0
+    whole: bool = False
+
+
+class Stall(Violation):
+    """The server was seen to stand still with requests unanswered."""
 
 
 class Preemption:
-    """Two clients of a counter, each with a worker of its own; A's is the one that is stepped.
+    """Clients of a counter, each with a worker of its own; that of the first is stepped, the others ask meanwhile.
 
     NotApplicable where there are no two workers, or where a request is not some hundred instructions.
     """
 
-    def __init__(self, server: Server, stepped: Kind = Kind.INCR, other: Kind = Kind.INCR) -> None:
-        """`stepped`, `other`: what the two ask for."""
-        self._kinds = {"stepped": stepped, "other": other}
+    def __init__(
+        self, server: Server, stepped: Sequence[Kind] = (Kind.INCR,), others: Sequence[Kind] = (Kind.INCR,)
+    ) -> None:
+        """`stepped`: what the first asks, in one write; `others`: what each other one asks."""
         if kinds := managed(server):
             raise NotApplicable(f"a {', '.join(sorted(kinds))} server is not stepped: its runtime decides who runs")
         self.server = server
-        self.stepped, self.other = server.connect(), server.connect()
-        for client in (self.stepped, self.other):
+        self.silence = Standstill(server)
+        self.stepped = server.connect()
+        clients = [server.connect() for _ in others]
+        for client in (self.stepped, *clients):
             client.send_at_once()
-            with proving("both clients are served"):
+            with proving("all clients are served"):
                 increment(client)  # by now it has its worker
-        (self.process, self._thread), self._other_worker = pair_of_workers(
-            server, lambda: increment(self.stepped), lambda: increment(self.other)
-        )
-        self.start = increment(self.other)
+        self.others = [self._bystander(client, kind) for client, kind in zip(clients, others, strict=True)]
+        self.start = increment(clients[0])
         self.sweep = Sweep()
-        self._answers = select.poll()
-        self._answers.register(self.other.socket, select.POLLIN)
-        self._asked: float | None = None
-        self._ran: int | None = None
+        self.company: Company | None = None
+        self._kinds = list(stepped)
+        self._heard = b""
+        self._met: Counter[int] = Counter()
+
+    def _bystander(self, client: Client, kind: Kind) -> Bystander:
+        held, worker = pair_of_workers(self.server, lambda: increment(self.stepped), lambda: increment(client))
+        self.process, self._thread = held
+        return Bystander(client, worker, held, kind)
+
+    def bring_to(self, number: int) -> None:
+        """Have the number stand just there, modulo the next power of ten, before the sweep."""
+        caller = self.others[0].client
+        missing = (number - self.start) % (number + 1)
+        filling = Caller(caller, [Kind.INCR] * missing, window=missing)
+        all_answered(self.server, [filling])
+        self.start += missing
 
     def run(self, *, until_one_waits: bool = False) -> Sweep:
-        """Step A's worker until its answer is out, or B's own answers stop rising: then the update is lost already.
+        """Step A's worker until its answers are out, or B's own stop rising: then the update is lost already.
 
-        With `until_one_waits`, until B first waits for it, and kill it there.
+        With `until_one_waits`, until one first waits for it, and kill it there.
         """
         server, sweep = self.server, self.sweep
         with Tracer(server.times, witness=server, threads=[self._thread]) as tracer:
@@ -82,150 +110,277 @@ class Preemption:
             skipped = c_library(self.process)
             worker.run_to(*RECEIVE)
             begun = time.monotonic()
-            self.stepped.send(REQUESTS[self._kinds["stepped"]])
+            self.stepped.send(b"".join(REQUESTS[kind] for kind in self._kinds))
             for step in worker.steps(_MOST_STEPS):
                 sweep.steps = step.number
-                if step.blocked is None and step.place in skipped:
+                if step.blocked is None and (step.place in skipped or self._loops(step)):
                     continue
-                if self.stepped.has_input():
+                if self._is_answered() or self._is_over():
+                    sweep.whole = True
                     break
-                self._let_other_ask(tracer, step)
-                if step.blocked in LOCK and self._asked is not None:
-                    self._both_wait(tracer, step)
-                if until_one_waits and self._asked is not None:
+                self._let_others_ask(tracer, step)
+                if self._someone_waits and step.blocked is not None:
+                    self._all_wait(tracer, worker, step)
+                if self._someone_waits and until_one_waits:
+                    sweep.whole = True
                     self._kill(worker)
                     return sweep
-                if self._fell_back():
-                    break
         self._note()
         self._finish(begun)
         return sweep
 
-    def _fell_back(self) -> bool:
-        """Whether B's last increment is not above the one before: a further step could not prove any more."""
-        if self._kinds["other"] is not Kind.INCR or len(self.sweep.history) < 2:
+    @property
+    def _someone_waits(self) -> bool:
+        return any(other.asked is not None for other in self.others)
+
+    def _loops(self, step: Step) -> bool:
+        """Whether the others have asked often enough at this instruction: a checksum over a buffer, say."""
+        if step.number <= _LOOPS_AFTER:
             return False
-        before, last = self.sweep.history[-2].answer, self.sweep.history[-1].answer
-        return before is not None and last is not None and last <= before
+        self._met[step.place] += 1
+        return self._met[step.place] > _OFTEN
 
-    def _let_other_ask(self, tracer: Tracer, step: Step) -> None:
-        """One exchange of B's; where B has to wait for A's worker, its request is left where it is."""
-        client, pause = self.other, 0
-        if self._asked is None:
-            self._asked, self._ran, pause = time.monotonic(), None, _SOON
-            client.socket.send(REQUESTS[self._kinds["other"]])
-        if not self._answers.poll(pause):
-            what = "B is answered, or waits for A's worker"
-            tracer.until(lambda: self._waits() or client.has_input_within(0.0005), what)
-            if not client.has_input():
+    def _is_answered(self) -> bool:
+        """Whether all that A has asked is answered, or its connection has ended."""
+        if not self.stepped.has_input():
+            return False
+        data = self.stepped.socket.recv(1 << 12)
+        self._heard += data
+        return not data or self._heard.count(b"\n") >= len(self._kinds)
+
+    def _is_over(self) -> bool:
+        """Whether the last increment is not above the one before: a further step could not prove any more."""
+        rising = [one for one in self.sweep.history[-2:] if one.kind is Kind.INCR and one.answer is not None]
+        return len(rising) == 2 and (rising[1].answer or 0) <= (rising[0].answer or 0)
+
+    def _let_others_ask(self, tracer: Tracer, step: Step) -> None:
+        """One exchange each; where one has to wait for A's worker, its request is left where it is."""
+        for other in self.others:
+            if other.ask(tracer):
+                self._take(other, step)
+            else:
                 self.sweep.waited += 1
-                return
-        self.sweep.places.append((self._take(client, self._asked), step))
-        self._asked = None
+        if self.company is not None and self._someone_waits:
+            self.company.act(tracer)
 
-    def _both_wait(self, tracer: Tracer, step: Step) -> None:
-        """A's worker waits too, while B's waits for it. Violation when neither of them ever goes on."""
-        budget = Budget(self.server.times.patience, self.server.starvation)
+    def _all_wait(self, tracer: Tracer, worker: Traced, step: Step) -> None:
+        """A's worker waits too, while others wait. Stall when none of them ever goes on."""
+        clients = [self.stepped, *(other.client for other in self.others if other.asked is not None)]
+        silence = self.silence
+        silence.begin()
+
+        def goes_on() -> bool:
+            silence.look()
+            return worker.held or worker.ended is not None or any(client.has_input() for client in clients)
+
         try:
-            tracer.until(lambda: self.stepped.has_input() or self.other.has_input(), "one of two workers goes on")
-        except Inconclusive:
-            raise Violation(
-                f"{self.stepped.name}'s or {self.other.name}'s worker goes on within {budget.seconds:.2g} s",
+            tracer.until(goes_on, "one of two workers goes on")
+        except Inconclusive as reason:
+            if not silence.proved:
+                raise Inconclusive(f"{reason}; {where_they_wait(self.server)}") from None
+            raise Stall(
+                f"the worker of {' or of '.join(client.name for client in clients)} goes on",
                 f"each waits for the other: {self.stepped.name}'s worker is in {step.blocked} at "
-                f"{locate(self.process, step.place, step.stack)}, {self.other.name}'s in "
-                f"{blocked_in(*self._other_worker)}",
+                f"{locate(self.process, step.place, step.stack)}, {self._where_others_wait()}",
             ) from None
 
-    def _waits(self) -> bool:
-        """Whether B's worker sleeps until another lets it go on, or spins for that."""
-        if waits_for_lock(*self._other_worker):
-            return True
-        ran = self._ran_by_other()
-        self._ran = ran if self._ran is None else self._ran
-        return ran - self._ran > _SPINS_AFTER
+    def _where_others_wait(self) -> str:
+        waiting = [other for other in self.others if other.asked is not None]
+        return ", ".join(f"{other.client.name}'s in {blocked_in(*other.worker)}" for other in waiting)
 
-    def _ran_by_other(self) -> int:
-        pid, tid = self._other_worker
-        used = per_task_cpu([pid]).get(tid)
-        return used.ran_ns if used is not None else 0
-
-    def _take(self, client: Client, asked: float) -> Operation:
+    def _take(self, other: Bystander, step: Step | None) -> None:
         """The one answer that is there."""
-        data = client.socket.recv(64)
-        if not data.endswith(b"\n") or not data[:-1].isdigit():
-            raise Violation(f"{client.name}'s increment is answered with a number and a newline", repr(data))
-        kind = self._kinds["stepped" if client is self.stepped else "other"]
-        operation = Operation(client.name, kind, asked, time.monotonic(), int(data))
+        asked, other.asked = other.asked or 0.0, None
+        (answer,) = self._numbers(other.client, other.client.socket.recv(64), 1)
+        operation = Operation(other.client.name, other.kind, asked, time.monotonic(), answer)
         self.sweep.history.append(operation)
-        return operation
+        if step is not None:
+            self.sweep.places.append((operation, step))
+
+    @staticmethod
+    def _numbers(client: Client, data: bytes, count: int) -> list[int]:
+        """So many lines, each a number."""
+        *lines, rest = data.split(b"\n")
+        if rest or len(lines) != count or not all(line.isdigit() for line in lines):
+            raise Violation(f"{client.name}'s request is answered with a number and a newline", repr(data))
+        return [int(line) for line in lines]
 
     def _finish(self, begun: float) -> None:
         """The answers that are still out, and the total."""
-        for client, asked in ((self.stepped, begun), (self.other, self._asked)):
-            if asked is not None:
-                if not client.has_input_within(self.server.times.patience):
-                    raise Inconclusive(f"{client.name}'s increment was not answered: too little to judge (SYNC-3)")
-                self._take(client, asked)
-        last = Caller(self.other, [Kind.INCR])
-        all_answered(self.server, [last])
+        while self._heard.count(b"\n") < len(self._kinds):
+            self._await(self.stepped)
+            data = self.stepped.socket.recv(1 << 12)
+            self._heard += data
+            if not data:
+                break
+        answers = self._numbers(self.stepped, self._heard, len(self._kinds))
+        for kind, answer in zip(self._kinds, answers, strict=True):
+            self.sweep.history.append(Operation(self.stepped.name, kind, begun, time.monotonic(), answer))
+        for other in self.others:
+            if other.asked is not None:
+                self._await(other.client)
+                self._take(other, None)
+        if self.company is not None and self.company.has_acted:
+            self._await(self.company.speaker)
+        last = Caller(self.others[0].client, [Kind.INCR])
+        if not converse(self.server, [last], self.silence):
+            raise self._unanswered(last.client)
         self.sweep.history += last.history
+
+    def _await(self, client: Client) -> None:
+        """Something comes from the server. Stall when it stands still instead."""
+        budget = Budget(self.server.times.patience, self.server.starvation)
+        self.silence.begin()
+        while not client.has_input_within(0.05):
+            self.silence.look()
+            if budget.left() <= 0:
+                raise self._unanswered(client)
+
+    def _unanswered(self, client: Client) -> Exception:
+        expected, observed = f"{client.name}'s request is answered", where_they_wait(self.server)
+        if note := self.server.death_note():
+            return Violation(expected, f"it is not{note}", fatal=True)
+        if self.silence.proved:
+            patience = self.server.times.patience
+            return Stall(expected, f"it is not, and the server has stood still for {patience:.2g} s: {observed}")
+        return Inconclusive(f"{expected}: not yet, but that the server stands still is not proved; {observed}")
 
     def _kill(self, worker: Traced) -> None:
         self.server.saw("kit", f"kills {worker}, for which another worker waits")
         os.kill(self.process, signal.SIGKILL)
 
     def _note(self) -> None:
-        sweep = self.sweep
+        sweep, names = self.sweep, " and ".join(other.client.name for other in self.others)
         self.server.saw(
             "kit",
-            f"preempted {self.stepped.name}'s worker at {sweep.steps} instructions; {self.other.name} had "
-            f"{len(sweep.places)} answers meanwhile, and had to wait at {sweep.waited} of them",
+            f"preempted {self.stepped.name}'s worker at {sweep.steps} instructions; {names} had {len(sweep.places)} "
+            f"answers meanwhile, and had to wait at {sweep.waited} of them",
         )
+
+    def close(self) -> None:
+        """Its clients leave."""
+        for client in (self.stepped, *(other.client for other in self.others)):
+            client.close()
+
+    def require_whole(self) -> None:
+        """Inconclusive when the stepping was cut off: what comes later in the request was never interrupted."""
+        if not self.sweep.whole:
+            raise Inconclusive(
+                f"{self.stepped.name}'s worker was stepped through {self.sweep.steps} instructions of its request, and "
+                f"not to its end: what comes after them was not interrupted"
+            )
+
+
+@contextlib.contextmanager
+def _stalls_are_another_duty() -> Iterator[None]:
+    try:
+        yield
+    except Stall as stall:
+        raise Inconclusive(f"too little to judge (SYNC-3): expected {stall.expected}; {stall.observed}") from None
 
 
 def no_increment_is_lost(server: Server) -> None:
     """Violation with the two clients' numbers, and the line at which the one's worker was preempted."""
     preemption = Preemption(server)
-    sweep = preemption.run()
+    with _stalls_are_another_duty():
+        sweep = preemption.run()
     if len(sweep.places) + sweep.waited < 2:
         raise Inconclusive(f"{preemption.stepped.name}'s worker was not preempted: {sweep.steps} steps")
-    found = contradiction(sweep.history, preemption.start)
-    if found is None:
+    _one_order_explains(preemption, "every increment counts, and has a number of its own")
+
+
+def reads_fit_in_between(server: Server) -> None:
+    """Violation when no order explains what one reads while the other is stepped through a reading and an increment.
+
+    The number stands before a carry, so that one that is written or read in parts shows. Nothing is asked where nobody
+    can be stepped: the history of many clients stands alone then.
+    """
+    if Trait.CONCURRENT not in server.traits:
         return
-    steps = [step for operation, step in sweep.places if operation in found.operations]
+    try:
+        preemption = _Reader(server)
+    except NotApplicable as reason:
+        server.saw("kit", f"steps nobody: {reason}")
+        return
+    with _stalls_are_another_duty():
+        preemption.bring_to(_BEFORE_A_CARRY)
+        preemption.run()
+    _one_order_explains(preemption, "one order of all requests explains every answer")
+
+
+class _Reader(Preemption):
+    """A reads and then increments; B reads all the time, until the increment is over."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server, (Kind.GET, Kind.INCR), (Kind.GET,))
+        self._seen_since = 0
+
+    def _take(self, other: Bystander, step: Step | None) -> None:
+        super()._take(other, step)
+        self._seen_since += (self.sweep.history[-1].answer or 0) > self.start
+
+    def _is_over(self) -> bool:
+        """Whether B has seen the increment at so many instructions that A only formats its answer by now."""
+        return super()._is_over() or self._seen_since >= _SETTLED
+
+
+def _one_order_explains(preemption: Preemption, expected: str) -> None:
+    found = contradiction(preemption.sweep.history, preemption.start)
+    if found is None:
+        preemption.require_whole()
+        return
+    steps = [step for operation, step in preemption.sweep.places if operation in found.operations]
     where = f"\n{_place(preemption, steps[0])}" if steps else ""
-    raise Violation("every increment counts, and has a number of its own", f"{found.sentence}{where}")
+    raise Violation(expected, f"{found.sentence}{where}")
 
 
 def _place(preemption: Preemption, step: Step) -> str:
     """In the program's own code if possible: a student knows that."""
     place = locate(preemption.process, step.place, step.stack)
-    first, second = preemption.stepped.name, preemption.other.name
+    first, second = preemption.stepped.name, preemption.others[0].client.name
     return (
         f"{second} had its answer while {first}'s worker was held at {place} (instruction {step.number} of its request)"
     )
 
 
-def never_deadlocks(server: Server) -> None:
-    """Violation when two workers wait for each other: each request against each other, at every instruction.
+# So many clients make up the whole company of `never_deadlocks`.
+EVERYBODY = 5
 
-    Two locks that are taken in one order here and in the other there need just that one moment between the two.
+
+def never_deadlocks(server: Server, clients: int) -> None:
+    """Violation when workers wait for each other: each request against each other, at every instruction.
+
+    Two locks that are taken in one order here and in the other there need just that one moment between the two. When
+    somebody first waits for the stepped worker, a malformed request comes too, and a session ends, where the server
+    has so many `clients` at once.
     """
-    for stepped, other in ((Kind.INCR, Kind.GET), (Kind.GET, Kind.INCR)):
-        Preemption(server, stepped, other).run()
+    if clients >= EVERYBODY:
+        preemption = Preemption(server, (Kind.INCR, Kind.GET), (Kind.GET, Kind.INCR))
+        preemption.company = Company(server, preemption.stepped)
+        preemption.run()
+        preemption.require_whole()
+        return
+    for other in (Kind.GET, Kind.INCR):
+        preemption = Preemption(server, (Kind.INCR, Kind.GET), (other,))
+        preemption.run()
+        preemption.require_whole()
+        preemption.close()
 
 
 def survives_death_in_the_lock(server: Server) -> None:
     """Violation when nobody is served any more after a worker was killed while another one waited for it."""
     preemption = Preemption(server)
-    sweep = preemption.run(until_one_waits=True)
+    with _stalls_are_another_duty():
+        sweep = preemption.run(until_one_waits=True)
     if not sweep.waited:
+        preemption.require_whole()
         server.saw("kit", "no worker ever waited for another one: there is no lock to die in")
         return
+    other = preemption.others[0].client
     budget = Budget(server.times.patience, server.starvation)
-    if not preemption.other.has_input_within(budget.seconds):
+    if not other.has_input_within(budget.seconds):
         raise Violation(
             "the others go on when a worker is killed inside its critical section",
-            f"{preemption.other.name} has no answer for {budget.seconds:.2g} s: it waits for the dead worker's lock",
+            f"{other.name} has no answer for {budget.seconds:.2g} s: it waits for the dead worker's lock",
         )
     increment(server.connect())

@@ -7,7 +7,7 @@ another client have its exchange, step, let go.
 from wnohang.trace.interrupting import Interrupted, interrupt, send_to_thread, wait_inside
 from wnohang.trace.kernel import Edge, Look
 from wnohang.trace.permission import Forbidden, permitted
-from wnohang.trace.serving import serving, waits_for_lock, wakings
+from wnohang.trace.serving import serving, sleeps_for_another, waits_for_lock, wakings
 from wnohang.trace.stepping import Step
 from wnohang.trace.traced import Traced
 from wnohang.trace.tracer import Tracer
@@ -28,6 +28,7 @@ __all__ = [
     "permitted",
     "send_to_thread",
     "serving",
+    "sleeps_for_another",
     "wait_inside",
     "waits_for_lock",
     "wakings",

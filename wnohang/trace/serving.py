@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from wnohang.observe import current_call, descriptors, runnable, switches
-from wnohang.trace.calls import LOCK, RECEIVE
+from wnohang.observe import current_call, descriptors, runnable, switches, thread_state, waits
+from wnohang.trace.calls import ACCEPT, LOCK, RECEIVE, SEND
 from wnohang.verdict import Budget, Inconclusive
 
 _SETTLES = (
@@ -48,6 +48,21 @@ def waits_for_lock(pid: int, tid: int) -> bool:
         return call is not None
     # A token in a pipe, or the count of an eventfd, is a lock too.
     return call.name in RECEIVE and _passes_tokens(descriptors(pid), call.arguments[0])
+
+
+def sleeps_for_another(pid: int, tid: int, inode: int) -> bool:
+    """Whether a thread that has its client's request sleeps for good, and not for that client: then for somebody else.
+
+    `inode`: the server's end of the client's connection. A token may come by any way: a message queue, a signal, a
+    socket pair. Who sleeps with a limit is slow, who waits for many descriptors may wait for its clients, and what
+    waits for a disk (state D) waits for nobody.
+    """
+    found = next((each for each in waits([pid]) if each.tid == tid), None)
+    if found is None or found.limited or thread_state(pid, tid) != "S":
+        return False
+    if found.descriptor is None:
+        return not (found.multiplexes or found.call in ACCEPT | SEND)
+    return (descriptors(pid) or {}).get(found.descriptor, "") != f"socket:[{inode}]"
 
 
 def _passes_tokens(known: Mapping[int, str] | None, descriptor: int) -> bool:

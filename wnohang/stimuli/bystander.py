@@ -1,0 +1,103 @@
+"""A client of a counter that asks while another's worker is held: is it answered, or does it have to wait for that?"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from collections.abc import Callable
+from functools import partial
+
+from wnohang.client import Client
+from wnohang.observe import per_task_cpu, ready, switches
+from wnohang.server import Server
+from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
+from wnohang.stimuli.counting import REQUESTS, increment
+from wnohang.stimuli.pair import Worker, pair_of_workers
+from wnohang.trace import Tracer, sleeps_for_another, waits_for_lock
+from wnohang.verdict import Inconclusive
+
+# An answer that takes longer, in milliseconds, is looked into: does its worker wait for the other one? Not shorter, or
+# the kernel has to set a timer for each of many exchanges, which costs as much as they do.
+_SOON = 3
+# A worker that has run so long for one request, in nanoseconds of its own time, is spinning: it waits for a lock.
+_SPINS_AFTER = 5_000_000
+# No request: it is answered ERR.
+_NONSENSE = b"?\n"
+
+
+class Bystander:
+    """Has one request under way at a time; `asked` tells since when, None when all are answered."""
+
+    def __init__(self, client: Client, worker: Worker, held: Worker, kind: Kind = Kind.INCR) -> None:
+        """`held`: who is stepped meanwhile."""
+        self.client, self.worker, self.kind = client, worker, kind
+        self.asked: float | None = None
+        self._held = held
+        self._ran: int | None = None
+        self._answers = select.poll()
+        self._answers.register(client.socket, select.POLLIN)
+
+    def ask(self, tracer: Tracer) -> bool:
+        """Ask, unless an answer is still out; whether it has come. If not, the worker waits for the held one."""
+        pause = 0
+        if self.asked is None:
+            self.asked, self._ran, pause = time.monotonic(), None, _SOON
+            self.client.socket.send(REQUESTS[self.kind])
+        if not self._answers.poll(pause):
+            what = f"{self.client.name} is answered, or waits for a worker that is held"
+            tracer.until(lambda: self._waits() or self.client.has_input_within(0.0005), what)
+        return self.client.has_input()
+
+    def _waits(self) -> bool:
+        """Whether the worker sleeps until another lets it go on, or spins for that."""
+        if waits_for_lock(*self.worker) or self._sleeps_for_the_held():
+            return True
+        ran = self._ran_so_far()
+        self._ran = ran if self._ran is None else self._ran
+        return ran - self._ran > _SPINS_AFTER
+
+    def _sleeps_for_the_held(self) -> bool:
+        """Its request has been read, and nobody is at work on it: all but the held one sleep."""
+        server = self.client.server
+        end = server.side(self.client)
+        if end is None or end.receive_queue or not sleeps_for_another(*self.worker, end.inode):
+            return False
+        return not any(ready(pid) - {self._held.tid} for pid in server.living())
+
+    def _ran_so_far(self) -> int:
+        pid, tid = self.worker
+        used = per_task_cpu([pid]).get(tid)
+        return used.ran_ns if used is not None else 0
+
+
+class Company:
+    """Two more clients, who act once, when somebody first waits for the held worker: one sends nonsense, one leaves."""
+
+    def __init__(self, server: Server, held: Client) -> None:
+        """`held`: whose worker is stepped."""
+        self.speaker, self.leaver = server.connect(), server.connect()
+        self._workers = [_worker(server, held, each) for each in (self.speaker, self.leaver)]
+        self.has_acted = False
+
+    def act(self, tracer: Tracer) -> None:
+        """Go on when their workers sleep again, or have gone."""
+        if self.has_acted:
+            return
+        self.has_acted = True
+        acts: list[Callable[[], None]] = [lambda: self.speaker.send(_NONSENSE), self.leaver.close]
+        for act, worker in zip(acts, self._workers, strict=True):
+            slept = switches(worker.pid).get(worker.tid)
+            act()
+            with contextlib.suppress(Inconclusive):  # it may be busy: then it is met less surely
+                done = partial(_has_acted, worker, slept)
+                tracer.until(done, f"{worker} sleeps again", self.speaker.server.times.quiet)
+
+
+def _worker(server: Server, held: Client, client: Client) -> Worker:
+    increment(client)
+    return pair_of_workers(server, lambda: increment(held), lambda: increment(client))[1]
+
+
+def _has_acted(worker: Worker, slept: int | None) -> bool:
+    return switches(worker.pid).get(worker.tid) != slept and worker.tid not in ready(worker.pid)

@@ -39,6 +39,8 @@ while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
 
+CAUGHT = "except OSError:"
+
 # One loop for all clients, which looks around every `{tick}`.
 LOOP = """
 import selectors, socket, sys
@@ -233,6 +235,18 @@ def test_a_host_is_given_up_and_patience_is_restored(nursery: Nursery, tmp_path:
         with server.cell.tuned("tcp_retries2", "3"), server.cell.tuned("tcp_retries2", "4"):
             pass
         assert server.cell._ask("tune", name="tcp_retries2", value="15")[0]["was"] == "15"
+
+
+@pytest.mark.parametrize("call", ["recv", "send"])
+def test_a_host_is_given_up_in_this_call(nursery: Nursery, tmp_path: Path, call: str) -> None:
+    caught = f"except TimeoutError as error:\n        print(error.__traceback__.tb_lineno, flush=True)\n    {CAUGHT}"
+    source = threads().replace(CAUGHT, caught)
+    lines = source.splitlines()
+    with python(nursery, tmp_path, source) as server:
+        crashes.given_up(server)
+        server.threads.becomes(1)
+        met = [lines[int(number) - 1] for number in server.cell.output().lines]
+        assert any(f".{call}" in line for line in met), met
 
 
 def test_the_machines_own_parameters_are_left_alone() -> None:

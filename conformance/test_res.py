@@ -62,7 +62,7 @@ def test_an_accept_that_fails_ends_nothing(server: Server, shortage: str) -> Non
     """Running out of descriptors ends neither the server nor any session."""
     pool = acceptors(server)
     others = present(server, one_is_enough=True)
-    accept_fails(server, SHORTAGES[shortage], pool)
+    accept_fails(server, SHORTAGES[shortage], pool, others)
     all_go_on(server, others)
 
 

@@ -39,11 +39,11 @@ def acceptors(server: Server) -> list[int]:
     return []
 
 
-def accept_fails(server: Server, number: int, pool: list[int]) -> None:
+def accept_fails(server: Server, number: int, pool: list[int], others: list[Client]) -> None:
     """The next accept fails with this errno while a client is at the door, who may be turned away or served late.
 
-    Where a worker of the `pool` does not come back from that, it is then the next accept of each: when the clients that
-    they have now leave, too. Whoever takes his place is spared.
+    Where a worker of the `pool` does not come back from that, it is then the next accept of each: of those who serve
+    the `others`, too, when these have left. Whoever takes his place is spared.
     """
     server.rest()
     struck = come_until(server, server.faults.inject("accept", number))
@@ -51,7 +51,7 @@ def accept_fails(server: Server, number: int, pool: list[int]) -> None:
     struck.close()
     if len(pool) > 1 and not _has_come_back(server):
         fault = server.faults.inject("accept", number, each=pool)
-        for client in _seated(server, len(acceptors(server))):
+        for client in _seated(server, len(pool) - 1 - len(others)):
             client.close()
         server.rest()
         server.saw("kit", f"injects it at {fault.fired} other threads of {len(pool)}, and so on")
@@ -78,8 +78,10 @@ def accept_is_aborted_for_each(server: Server, pool: list[int]) -> None:
     server.rest()
     if _has_come_back(server):
         return
+    server.faults.clear()  # calls that are still held for the last fault go on
+    seated = _seated(server, len(pool) - 1)
     fault = server.faults.abort(times=len(pool))
-    for client in _seated(server, len(acceptors(server))):
+    for client in seated:
         client.close()
     server.rest()
     struck = [_knock(server) for _ in pool]

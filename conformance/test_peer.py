@@ -6,7 +6,7 @@ from wnohang.requirement import Trait, verifies
 from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, present
 from wnohang.stimuli.crashes import crashes, given_up, idle, rebooted
-from wnohang.stimuli.faults import accept_is_aborted
+from wnohang.stimuli.faults import accept_is_aborted, accept_is_aborted_for_each, acceptors
 from wnohang.stimuli.mishaps import abort_in_the_queue
 from wnohang.stimuli.searching import before, find_timer
 from wnohang.stimuli.victim import STAGES, bring_to, kill_owner
@@ -25,9 +25,12 @@ def test_an_aborted_connection_harms_nobody(server: Server) -> None:
 @verifies("PEER-1", traps=("accept",))
 def test_an_aborted_connection_that_accept_reports_harms_nobody(server: Server) -> None:
     """A connection that is aborted before accept returns harms nobody."""
+    pool = acceptors(server)
     others = present(server, one_is_enough=True)
     accept_is_aborted(server)
-    all_go_on(server, others)
+    all_go_on(server, others).close()
+    accept_is_aborted_for_each(server, pool)
+    server.connect().exchange()
 
 
 @verifies("PEER-2")

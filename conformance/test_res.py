@@ -6,7 +6,14 @@ from wnohang.requirement import verifies
 from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, all_stay, present, with_each_loop
 from wnohang.stimuli.crowd import all_served
-from wnohang.stimuli.faults import REFUSALS, SHORTAGES, accept_fails, no_worker_can_be_made, no_worker_is_made
+from wnohang.stimuli.faults import (
+    REFUSALS,
+    SHORTAGES,
+    accept_fails,
+    acceptors,
+    no_worker_can_be_made,
+    no_worker_is_made,
+)
 from wnohang.stimuli.memory import grows_at_most
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.quiet import is_quiet, is_terse
@@ -53,8 +60,9 @@ def test_workers_that_clients_are_handed_to_recover(server: Server) -> None:
 @pytest.mark.parametrize("shortage", SHORTAGES)
 def test_an_accept_that_fails_ends_nothing(server: Server, shortage: str) -> None:
     """Running out of descriptors ends neither the server nor any session."""
+    pool = acceptors(server)
     others = present(server, one_is_enough=True)
-    accept_fails(server, SHORTAGES[shortage])
+    accept_fails(server, SHORTAGES[shortage], pool, others)
     all_go_on(server, others)
 
 
@@ -63,32 +71,36 @@ def test_an_accept_that_fails_ends_nothing(server: Server, shortage: str) -> Non
 def test_a_fork_that_fails_costs_one_client(server: Server, refusal: str) -> None:
     """A fork that fails costs only the client it was for."""
     others = present(server)
-    no_worker_is_made(server, "fork", REFUSALS[refusal], others)
+    refused = no_worker_is_made(server, "fork", REFUSALS[refusal], others)
     all_stay(server, others)
+    refused.kept.becomes(0)
 
 
 @verifies("RES-2", form="stress")
 def test_a_fork_beyond_the_limit_costs_one_client(server: Server) -> None:
     """A fork that fails costs only the client it was for."""
     others = present(server)
-    no_worker_can_be_made(server, "process", others)
+    refused = no_worker_can_be_made(server, "process", others)
     all_go_on(server, others)
+    refused.kept.becomes(0)
 
 
 @verifies("RES-3", traps=("thread",))
 def test_a_thread_that_cannot_be_made_costs_one_client(server: Server) -> None:
     """A thread that cannot be created costs only the client it was for."""
     others = present(server)
-    no_worker_is_made(server, "thread", REFUSALS["EAGAIN"], others)
+    refused = no_worker_is_made(server, "thread", REFUSALS["EAGAIN"], others)
     all_go_on(server, others)
+    refused.kept.becomes(0)
 
 
 @verifies("RES-3", form="stress")
 def test_a_thread_beyond_the_limit_costs_one_client(server: Server) -> None:
     """A thread that cannot be created costs only the client it was for."""
     others = present(server)
-    no_worker_can_be_made(server, "thread", others)
+    refused = no_worker_can_be_made(server, "thread", others)
     all_go_on(server, others)
+    refused.kept.becomes(0)
 
 
 @verifies("RES-4")

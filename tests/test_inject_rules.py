@@ -24,7 +24,7 @@ def test_a_short_count_takes_turns() -> None:
     rule = Rule(1, ["send"], "short", times=0, size=-1)
     parts = []
     for _ in range(6):
-        assert rule.count(7)
+        assert rule.count(7, 7)
         parts.append(rule.part)
     assert parts[:3] == parts[3:]
     assert parts[:2] == [0, 1]
@@ -35,7 +35,7 @@ def test_a_short_count_takes_turns() -> None:
 @given(st.integers(1, 6), st.integers(0, 3), st.lists(st.sampled_from([7, 8]), max_size=40))
 def test_a_rule_acts_at_its_entries_and_no_others(at: int, times: int, entries: list[int]) -> None:
     rule = Rule(1, ["accept"], "error", at=at, times=times)
-    acted = [process for process in entries if rule.concerns(process, process) and rule.count(process)]
+    acted = [process for process in entries if rule.concerns(process, process) and rule.count(process, process)]
     late = [process for place, process in enumerate(entries) if entries[: place + 1].count(process) >= at]
     assert acted == (late[:times] if times else late)
     assert rule.fired == len(acted)
@@ -43,12 +43,12 @@ def test_a_rule_acts_at_its_entries_and_no_others(at: int, times: int, entries: 
 
 def test_what_could_not_be_done_is_tried_at_the_next_entry() -> None:
     rule = Rule(1, ["accept"], "abort", at=2)
-    assert [rule.count(7), rule.count(7)] == [False, True]
+    assert [rule.count(7, 8), rule.count(7, 8)] == [False, True]
     spent = [rule.spent]
-    rule.take_back(7)
+    rule.take_back(7, 8)
     spent.append(rule.spent)
     assert spent == [True, False]
-    assert rule.count(7)
+    assert rule.count(7, 8)
 
 
 def test_a_rule_is_about_a_process_or_a_thread() -> None:
@@ -56,6 +56,15 @@ def test_a_rule_is_about_a_process_or_a_thread() -> None:
     assert not Rule(1, [], "error", process=7).concerns(7, 8)
     assert Rule(1, [], "error", thread=8).concerns(8, 7)
     assert not Rule(1, [], "error", thread=8).concerns(7, 7)
+
+
+def test_a_rule_may_act_on_each_of_some_threads_once() -> None:
+    rule = Rule(1, ["accept"], "error", times=2, each=[8, 9])
+    acted = [thread for thread in (10, 8, 8, 9, 9) if rule.concerns(thread, 7) and rule.count(7, thread)]
+    assert acted == [8, 9]
+    rule.take_back(7, 9)
+    assert rule.concerns(9, 7)
+    assert not rule.concerns(8, 7)
 
 
 def test_every_name_of_a_family_is_a_call() -> None:

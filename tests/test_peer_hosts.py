@@ -39,6 +39,23 @@ while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
 
+FORKS_WITH_A_TICK = """
+import os, select, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    if not select.select([listener], [], [], 0.5)[0]:
+        continue
+    client = listener.accept()[0]
+    if os.fork() == 0:
+        listener.close()
+        while data := client.recv(4096):
+            client.sendall(data)
+        os._exit(0)
+    client.close()
+"""
+
+CAUGHT = "except OSError:"
+
 # One loop for all clients, which looks around every `{tick}`.
 LOOP = """
 import selectors, socket, sys
@@ -131,12 +148,12 @@ def test_a_timer_is_seen(nursery: Nursery, tmp_path: Path, source: str, said: st
     ("source", "said"),
     [
         (threads(), r"waits in recvfrom without a limit: the session .* lasts for ever"),
-        # The acceptor's tick says nothing about the session, whose thread sleeps for good.
-        (threads(first="threading.Thread(target=lambda: [time.sleep(0.5) for _ in iter(int, 1)]).start()"), "recvfrom"),
+        # The tick of the parent says nothing about the session, whose process sleeps for good.
+        (FORKS_WITH_A_TICK, "recvfrom"),
         (LOOP.format(tick="None"), "no timer: the session"),
         (ASYNCIO.format(read="reader.read(4096)"), "no timer: the session"),
     ],
-    ids=["threads", "threads and a tick", "loop", "asyncio"],
+    ids=["threads", "processes and a tick", "loop", "asyncio"],
 )
 def test_the_lack_of_a_timer_is_seen(nursery: Nursery, tmp_path: Path, source: str, said: str) -> None:
     with python(nursery, tmp_path, source) as server, pytest.raises(Violation, match=said):
@@ -147,9 +164,14 @@ def test_the_lack_of_a_timer_is_seen(nursery: Nursery, tmp_path: Path, source: s
     ("source", "said"),
     [
         (LOOP.format(tick="0.5"), "wakes up by itself"),
+        # A thread that looks through the sessions of all others, now and then.
+        (
+            threads(first="threading.Thread(target=lambda: [time.sleep(0.5) for _ in iter(int, 1)]).start()"),
+            "wakes up by itself",
+        ),
         (threads(first="signal.signal(signal.SIGALRM, lambda *_: None); signal.alarm(60)"), "catches SIGALRM"),
     ],
-    ids=["tick", "alarm"],
+    ids=["tick", "tick of another thread", "alarm"],
 )
 def test_what_cannot_be_seen_accuses_nobody(nursery: Nursery, tmp_path: Path, source: str, said: str) -> None:
     with python(nursery, tmp_path, source) as server, pytest.raises(NotApplicable, match=said):
@@ -233,6 +255,18 @@ def test_a_host_is_given_up_and_patience_is_restored(nursery: Nursery, tmp_path:
         with server.cell.tuned("tcp_retries2", "3"), server.cell.tuned("tcp_retries2", "4"):
             pass
         assert server.cell._ask("tune", name="tcp_retries2", value="15")[0]["was"] == "15"
+
+
+@pytest.mark.parametrize("call", ["recv", "send"])
+def test_a_host_is_given_up_in_this_call(nursery: Nursery, tmp_path: Path, call: str) -> None:
+    caught = f"except TimeoutError as error:\n        print(error.__traceback__.tb_lineno, flush=True)\n    {CAUGHT}"
+    source = threads().replace(CAUGHT, caught)
+    lines = source.splitlines()
+    with python(nursery, tmp_path, source) as server:
+        crashes.given_up(server)
+        server.threads.becomes(1)
+        met = [lines[int(number) - 1] for number in server.cell.output().lines]
+        assert any(f".{call}" in line for line in met), met
 
 
 def test_the_machines_own_parameters_are_left_alone() -> None:

@@ -95,7 +95,7 @@ class Desk:
                 continue
             if rule.ready:
                 wait = True
-            elif rule.count(process):
+            elif rule.count(process, call.thread):
                 self._act(rule, call, name, process)
                 return True
         return wait and self._hold(call, name, process)
@@ -149,7 +149,7 @@ class Desk:
                 finally:
                     os.close(own)
         except (Gone, acts.Impossible):
-            rule.take_back(process)
+            rule.take_back(process, call.thread)
             raise
         self.ledger.remember(rule, call, done, parent, signals)
 
@@ -181,7 +181,9 @@ class Desk:
         return True
 
     def ready(self, copy: int) -> None:
-        """What a held call waits for is there."""
+        """What a held call waits for is there; unless another one that was held for the same has just taken it."""
+        if not looker.is_readable(copy):
+            return
         self.poll.unregister(copy)
         self._let_go(self.held.pop(copy))
 
@@ -203,7 +205,7 @@ class Desk:
             if not rule.ready or not rule.concerns(call.thread, process) or not self._fits(rule, call, name):
                 continue
             hand_over = hand_over or rule.hand_over
-            if rule.count(process):
+            if rule.count(process, call.thread):
                 self._act(rule, call, name, process, held.copy)
                 return True
         if hand_over:

@@ -123,14 +123,16 @@ class Faults:
         process: int | None = None,
         thread: int | None = None,
         inode: int | None = None,
+        each: Sequence[int] | None = None,
         exact: bool = False,
         unfair: bool = False,
     ) -> Fault:
         """Let `call`, a family or a system call, fail with this errno at its `at`-th entry, counted from now on.
 
         Each process is counted for itself; whichever comes first to its `at`-th entry gets the fault. `times`: so many
-        entries, from that one on; `always`: all of them, until the fault is ended. A call that is blocked already was
-        entered before. Only calls on TCP sockets count for accept, receive and send. `inode`: only on this socket.
+        entries, from that one on; `always`: all of them, until the fault is ended. `each`: at the next entry of each of
+        these threads, and at no other. A call that is blocked already was entered before. Only calls on TCP sockets
+        count for accept, receive and send. `inode`: only on this socket.
 
         EINTR is injected only into calls that may sleep; `unfair` injects it wherever. `exact`, for accept: what counts
         is connections that accept returns, not entries; it is held until one is there.
@@ -145,10 +147,11 @@ class Faults:
                 "error",
                 errno=number,
                 at=at,
-                times=0 if always else times,
+                times=0 if always else times if each is None else len(each),
                 process=process,
                 thread=thread,
                 inode=inode,
+                each=None if each is None else list(each),
                 makes={"fork": "process", "thread": "thread"}.get(call, ""),
                 slow=number == errno.EINTR and not unfair,
                 ready=exact,

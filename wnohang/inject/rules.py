@@ -16,6 +16,7 @@ class Rule:
     without it). `at`: from which entry on, counted for each process from 1; `times`: at so many entries, whichever
     process comes to them; 0: at every one. `makes`: "process" or "thread", for calls that can make both. `slow`: only
     entries that may sleep count. `ready`: an entry counts when what it waits for is there; it is held until then.
+    `each`: it acts on these threads only, and on each of them once; what is left of them.
     """
 
     id: int
@@ -32,6 +33,7 @@ class Rule:
     slow: bool = False
     ready: bool = False
     hand_over: bool = False
+    each: list[int] | None = None
     fired: int = 0
     entries: dict[int, int] = field(default_factory=dict)
 
@@ -47,17 +49,23 @@ class Rule:
 
     def concerns(self, thread: int, process: int) -> bool:
         """Whether it is about calls of this thread."""
-        return not self.spent and self.process in (None, process) and self.thread in (None, thread)
+        if self.spent or (self.each is not None and thread not in self.each):
+            return False
+        return self.process in (None, process) and self.thread in (None, thread)
 
-    def count(self, process: int) -> bool:
-        """One entry more of this process; whether the rule acts on it."""
+    def count(self, process: int, thread: int) -> bool:
+        """One entry more of this process, by this thread; whether the rule acts on it."""
         now = self.entries[process] = self.entries.get(process, 0) + 1
         if now < self.at:
             return False
         self.fired += 1
+        if self.each is not None:
+            self.each.remove(thread)
         return True
 
-    def take_back(self, process: int) -> None:
+    def take_back(self, process: int, thread: int) -> None:
         """What was counted last, and acted upon, could not be done: the next entry is to be tried instead."""
         self.entries[process] -= 1
         self.fired -= 1
+        if self.each is not None:
+            self.each.append(thread)

@@ -90,17 +90,20 @@ def crashes(server: Server) -> Iterator[str]:
 
 
 def given_up(server: Server) -> None:
-    """A host crashes, and the kernel gives its connection up while the server sends: ETIMEDOUT (tcp(7)).
+    """Hosts crash, and the kernel gives them up: ETIMEDOUT (tcp(7)), to a server that sends, and to one that receives.
 
     That takes a quarter of an hour, but for tcp_retries2: with 0 the first probe of a closed window that stays
     unanswered is the last, after 200 ms; where the dialect cannot close a window, a retransmission, after 900 ms.
     NotApplicable where the cell has no network of its own.
     """
-    crash = _crashed_at_a_closed_window if can_fill(server.dialect) else crashed_before_its_answer
-    client = crash(server)
+    if can_fill(server.dialect):
+        clients = [_crashed_at_a_closed_window(server), *_crashed_with_its_answers_under_way(server)]
+    else:
+        clients = [crashed_before_its_answer(server)]
+    ends = server.observable("the server's ends", lambda: sum(map(_held_ends, clients)))
     try:
-        with server.cell.tuned("tcp_retries2", "0"), proving("the kernel gives up the host that is gone"):
-            server.observable("the server's end", lambda: _held_ends(client)).becomes(0)
+        with server.cell.tuned("tcp_retries2", "0"), proving("the kernel gives up the hosts that are gone"):
+            ends.becomes(0)
     except ContainmentError as failure:
         raise NotApplicable(f"the kernel's patience cannot be shortened: {failure}") from None
 
@@ -113,6 +116,19 @@ def _crashed_at_a_closed_window(server: Server) -> Client:
     _let_arrive(client)
     fall_silent(client)
     return client
+
+
+def _crashed_with_its_answers_under_way(server: Server) -> list[Client]:
+    """The server has sent all its answers, and waits for the next request; nobody, where it does not come to that.
+
+    As where all workers of a small pool have a client.
+    """
+    client = server.connect(narrow=True)
+    if not Pressure(client).close_window():
+        client.close()
+        return []
+    fall_silent(client)
+    return [client]
 
 
 def _held_ends(client: Client) -> int:

@@ -7,28 +7,60 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from wnohang.client import Client
 from wnohang.inject import Fault
-from wnohang.observe import threads
+from wnohang.observe import Unobservable, blocked_in, holders, threads, waits
 from wnohang.server import Server
 from wnohang.stimuli.shortage import no_processes
-from wnohang.verdict import Inconclusive, NotApplicable, Violation, at_least, proving
+from wnohang.trace.calls import ACCEPT
+from wnohang.verdict import Budget, Inconclusive, NotApplicable, Observable, Violation, at_least, proving
 
 # What accept(2) may fail with for want of something that comes back.
 SHORTAGES = {"EMFILE": errno.EMFILE, "ENFILE": errno.ENFILE, "ENOBUFS": errno.ENOBUFS, "ENOMEM": errno.ENOMEM}
 # fork(2), pthread_create(3).
 REFUSALS = {"EAGAIN": errno.EAGAIN, "ENOMEM": errno.ENOMEM}
+# A larger pool is treated as one worker is: it would take long until each has met the fault.
+_POOL = 32
 # Halves of halves: a buffer of 4 KiB leaves in so many pieces, and the next one begins with one.
 _PIECES = 16
 
 
-def accept_fails(server: Server, number: int) -> None:
-    """The next accept fails with this errno while a client is at the door, who may be turned away or served late."""
+def acceptors(server: Server) -> list[int]:
+    """The threads that wait in accept, of a server at rest: several where workers of a pool take their clients.
+
+    One of them that does not survive a fault is hidden by the others, until each of them has met it. None where they
+    are too many, or it is not permitted to look.
+    """
+    with contextlib.suppress(Unobservable):
+        found = [tid for pid in server.listening() for tid in threads(pid) if blocked_in(pid, tid) in ACCEPT]
+        return found if len(found) <= _POOL else []
+    return []
+
+
+def accept_fails(server: Server, number: int, pool: list[int], others: list[Client]) -> None:
+    """The next accept fails with this errno while a client is at the door, who may be turned away or served late.
+
+    Where a worker of the `pool` does not come back from that, it is then the next accept of each: of those who serve
+    the `others`, too, when these have left. Whoever takes his place is spared.
+    """
     server.rest()
     struck = come_until(server, server.faults.inject("accept", number))
     server.rest()  # it may turn away whoever is at the door (libuv does): that is over before another client comes
     struck.close()
+    if len(pool) > 1 and not _has_come_back(server):
+        fault = server.faults.inject("accept", number, each=pool)
+        for client in _seated(server, len(pool) - 1 - len(others)):
+            client.close()
+        server.rest()
+        server.saw("kit", f"injects it at {fault.fired} other threads of {len(pool)}, and so on")
+
+
+def _has_come_back(server: Server) -> bool:
+    """Whether the thread that met the last fault waits for the next client, or for a moment before that."""
+    last = server.faults.history()[-1]
+    return any(each.tid == last.thread and (each.limited or each.call in ACCEPT) for each in waits([last.process]))
 
 
 def accept_is_aborted(server: Server) -> None:
@@ -39,37 +71,89 @@ def accept_is_aborted(server: Server) -> None:
     struck.close()
 
 
-def no_worker_is_made(server: Server, call: str, number: int, others: list[Client]) -> None:
+def accept_is_aborted_for_each(server: Server, pool: list[int]) -> None:
+    """Where a worker of the `pool` has not come back from that: of the others, too, when they come back to accept."""
+    if len(pool) < 2:
+        return
+    server.rest()
+    if _has_come_back(server):
+        return
+    server.faults.clear()  # calls that are still held for the last fault go on
+    seated = _seated(server, len(pool) - 1)
+    fault = server.faults.abort(times=len(pool))
+    for client in seated:
+        client.close()
+    server.rest()
+    struck = [_knock(server) for _ in pool]
+    with contextlib.suppress(Violation):
+        injected = server.observable("connections aborted before accept", lambda: fault.fired)
+        injected.becomes(len(pool), within=server.times.quiet)
+    fault.end()
+    for client in struck:
+        client.close()
+
+
+def _seated(server: Server, count: int) -> list[Client]:
+    """So many clients are served at the same time, or fewer if no more are: each of them keeps a worker from accept."""
+    clients = server.sockets(count)
+    for served, client in enumerate(clients):
+        client.begin_connect()
+        try:
+            client.finish_connect()
+            client.skip_greeting()
+            client.engage()
+        except Violation as violation:
+            if violation.fatal:
+                raise
+            client.close()
+            return clients[:served]
+    return clients
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A client for whom no worker could be made, and who has left: `kept` counts the processes that hold its socket.
+
+    Only those that were there when it came: who was made later has inherited what another one forgot.
+    """
+
+    kept: Observable[int]
+
+
+def no_worker_is_made(server: Server, call: str, number: int, others: list[Client]) -> Refused:
     """ "fork" or "thread" fails for one client. Violation when it is neither served nor sees its session end.
 
     One of the `others` may have to leave for that; the list is then without it.
     """
     server.rest()
+    there = server.living()
     fault = server.faults.inject(call, number)
-    struck = _comes(server, fault)
+    struck, inode = _knock_and_look(server)
+    _is_served_or_struck(server, fault, struck)
     if not fault.fired:
         raise _is_served(struck, "process" if call == "fork" else call)
-    _is_not_forgotten(struck, others)
+    return _is_not_forgotten(struck, others, inode, there)
 
 
-def no_worker_can_be_made(server: Server, kind: str, others: list[Client]) -> None:
+def no_worker_can_be_made(server: Server, kind: str, others: list[Client]) -> Refused:
     """As `no_worker_is_made`, by a limit on processes and threads that is there while one client comes."""
     with no_processes(server):
-        struck = _knock(server)
+        there = server.living()
+        struck, inode = _knock_and_look(server)
         with proving(f"{struck.name}'s connection is accepted, or has met its end"):
             waiting = server.observable("connections not yet accepted", server.waiting)
             waiting.becomes(0)
         server.rest()
         if struck.has_input() and not struck.has_ended():
             raise _is_served(struck, kind)
-    _is_not_forgotten(struck, others)
+    return _is_not_forgotten(struck, others, inode, there)
 
 
 def _is_served(struck: Client, kind: str) -> NotApplicable:
     return NotApplicable(f"{struck.name} is served, and no {kind} was made for it")
 
 
-def _is_not_forgotten(struck: Client, others: list[Client]) -> None:
+def _is_not_forgotten(struck: Client, others: list[Client], inode: int, there: list[int]) -> Refused:
     """A pool may keep the client for the next worker that is free: for want of one, the youngest other makes room."""
     server, patience = struck.server, struck.server.times.patience
     waited = f"neither within {patience:.2g} s"
@@ -84,7 +168,16 @@ def _is_not_forgotten(struck: Client, others: list[Client]) -> None:
             f"{struck.name}, for whom no worker could be made, sees its session end (or is served late)",
             f"{waited}{server.death_note()}",
         )
+    inode = inode or _inode(struck)
     struck.close()
+    keepers = lambda: len(holders(set(there) & set(server.living()), inode)) if inode else 0  # noqa: E731
+    return Refused(server.observable(f"processes that keep the socket of {struck.name}, who has left", keepers))
+
+
+def _inode(client: Client) -> int:
+    """Of the server's end of its connection; 0 while no process holds it."""
+    end = client.server.side(client)
+    return 0 if end is None else end.inode
 
 
 def come_until(server: Server, fault: Fault) -> Client:
@@ -108,13 +201,6 @@ def come_until(server: Server, fault: Fault) -> Client:
     raise Inconclusive(f"{fault.text} could not be injected{': ' + trouble if trouble else ''}")
 
 
-def _comes(server: Server, fault: Fault) -> Client:
-    """A client who asks, and is answered, or meets the fault."""
-    client = _knock(server)
-    _is_served_or_struck(server, fault, client)
-    return client
-
-
 def _is_served_or_struck(server: Server, fault: Fault, client: Client) -> None:
     happens = server.observable("faults injected, or answers", lambda: int(fault.fired > 0 or client.has_input()))
     with proving(f"{fault.text} is injected"):
@@ -125,15 +211,27 @@ def _is_served_or_struck(server: Server, fault: Fault, client: Client) -> None:
 
 def _knock(server: Server) -> Client:
     """A client that connects and asks; it may be reset at any moment."""
-    client = server.sockets(1)[0]
+    return _knock_and_look(server, for_seconds=0)[0]
+
+
+def _knock_and_look(server: Server, for_seconds: float | None = None) -> tuple[Client, int]:
+    """As `_knock`; and the inode of the server's end, looked for before the client asks (0: it was not accepted yet).
+
+    The kernel shows an open socket as long as its connection lasts: one that the server has shut down, and not closed,
+    goes out of the tables with the next byte from the client. Looks for a part of quiet, or for so many seconds.
+    """
+    client, inode = server.sockets(1)[0], 0
     client.begin_connect()
     try:
         client.finish_connect()
+        budget = Budget(server.times.quiet / 3 if for_seconds is None else for_seconds)
+        while not (inode := _inode(client)) and not budget.is_over():
+            budget.pause()
         client.ask()
     except Violation as violation:
         if violation.fatal:
             raise
-    return client
+    return client, inode
 
 
 @contextlib.contextmanager

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from wnohang.client import Client
 from wnohang.dialect import Dialect
+from wnohang.stimuli.hosts import acknowledge
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation
 
 # One request of the flood. Small against the window, so that the FIN can follow when the server has stopped reading.
 _TOKEN_BYTES = 4000
 # So much may wait unread in the server's receive buffer, whose window is 64 KiB at first. More would keep the FIN out.
 _UNREAD_AT_MOST = 3 * _TOKEN_BYTES
+# So many answers are more than a narrow client's window, and less than a send buffer (16 KiB at first, tcp(7)).
+_A_LITTLE = 3
 # A server that takes this many bytes without being read buffers without bound.
 _CAP = 8 << 20
 # For so long neither queue of the server's socket may change before it counts as blocked, in seconds (scaled).
@@ -66,6 +69,29 @@ class Pressure:
                     f"the pipe did not fill up within {budget.elapsed:.1f} s ({self.sent} bytes sent){why}"
                 )
         server.timeline.add(self.client.name, f"has sent {self.sent} bytes and read none: the server is blocked")
+
+    def close_window(self) -> bool:
+        """Send a little, which the server reads and answers at once, and which closes the client's window on the rest.
+
+        Whether that is how it came: the server has nothing to read, and is not blocked either; its kernel holds the
+        rest, and waits for the time to probe.
+        """
+        server = self.client.server
+        for _ in range(_A_LITTLE):
+            self._send_one()
+        budget = Budget(server.times.patience / 3, server.starvation)
+        while not self._is_probed():
+            if budget.is_over():
+                return False
+            acknowledge(self.client)
+            budget.pause()
+        return True
+
+    def _is_probed(self) -> bool:
+        end = self.client.server.side(self.client)
+        if end is None or not end.inode or end.timer != "probe":
+            return False
+        return end.send_queue > 0 and not end.receive_queue
 
     def _send_one(self) -> None:
         if not self._rest:

@@ -2,8 +2,9 @@
 
 Two hours are not waited for. What proves a timer: the kernel's own on the connection (keepalive), a limit on receiving
 from it (SO_RCVTIMEO), a wait with a limit, or a timer descriptor, that came with the connection; or the session's end.
-What proves that there is none: nothing of that, and the session's thread asleep for good in a receive. Between the two
-lies a server that wakes up by itself, or has a handler for SIGALRM: what it does then, and when, cannot be seen.
+What proves that there is none: nothing of that, and the session's thread asleep for good in a receive, in a process of
+which no thread wakes up by itself. Between the two lies a server that does, or has a handler for SIGALRM: what it does
+then, and when, cannot be seen. An alarm without a handler, which ends the process, cannot be told from none.
 """
 
 from __future__ import annotations
@@ -108,15 +109,18 @@ def _judge(server: Server, end: Socket, was: Before) -> None:
     asleep = waits(server.living())
     stuck = [each for each in asleep if not each.limited and each.descriptor is not None and _is_for(each, end)]
     alarmed = [pid for pid in holders(server.living(), end.inode) if signal.SIGALRM in caught_signals(pid)]
-    ticking = [each for each in asleep if each.limited]
+    # Another thread may look after this one; another process cannot.
+    near = {each.pid for each in stuck} or set(server.living())
+    ticking = [each for each in asleep if each.limited and each.pid in near]
+    timers = [number for number in was.timers if number[0] in near]
     if alarmed:
         raise NotApplicable(f"no timer is seen, but process {alarmed[0]} catches SIGALRM, and alarms are not shown")
-    if ticking and not stuck:
+    if ticking:
         raise NotApplicable(
             f"no timer is seen on the connection, but process {ticking[0].pid} wakes up by itself (from "
             f"{ticking[0].call}), and may look for dead peers then: that cannot be seen"
         )
-    if was.timers and not stuck:
+    if timers:
         raise NotApplicable("no timer is seen on the connection, but the server has timers of its own")
     where = f"; process {stuck[0].pid} waits in {stuck[0].call} without a limit" if stuck else ""
     raise Violation(_EXPECTED, f"no timer{where}: the session of a host that is gone lasts for ever")

@@ -21,6 +21,7 @@ def test_the_client_sees_its_worker_end(server: Server) -> None:
         client.engage()
         client.half_close()
     client.expect_close()
+    server.rest()  # by now the parent has heard of it: a server that ends of it is not let off by chance
 
 
 @verifies("FD-1")

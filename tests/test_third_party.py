@@ -106,7 +106,7 @@ def test_http_server(tmp_path: Path) -> None:
     # Without descriptors its loop tries accept again at once (where RES-6 is tested).
     # socketserver sets no keepalive; http.server has no limit for idle sessions unless it is told one.
     assert set(not_green(verdicts)) <= {"CONC-8", "PEER-5", "RES-6"}
-    assert verdicts["PEER-5"] == "WARN"
+    assert verdicts["PEER-5"] == "NOT_APPLICABLE"  # its first thread wakes up twice a second, whatever it does then
     held = ("CONC-1", "CONC-6", "THRD-1", "THRD-3", "FD-1", "SIG-4", "PEER-3", "RES-1")
     assert {verdicts[id] for id in held} == {"PASS"}
     assert verdicts["CONC-5"] == "NOT_APPLICABLE"  # nobody can send on without reading

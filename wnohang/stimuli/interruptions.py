@@ -8,11 +8,11 @@ import signal
 from collections.abc import Iterable
 
 from wnohang.client import Client
-from wnohang.observe import blocked_signals, caught_signals, current_call, threads
+from wnohang.observe import blocked_signals, caught_signals, current_call, process, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.stimuli.pressure import Pressure
-from wnohang.stimuli.workers import let_end, workers_of
+from wnohang.stimuli.workers import let_end
 from wnohang.trace import interrupt, wait_inside
 from wnohang.trace.calls import ACCEPT, REAP, RECEIVE, SEND, WAIT
 from wnohang.verdict import Inconclusive, NotApplicable, Violation, at_least, proving
@@ -133,7 +133,8 @@ def reaping_survives_a_signal(server: Server, others: list[Client]) -> None:
 
     A violation is a MUST's: the signal is one that the server catches.
     """
-    workers = workers_of(server, others) if Trait.FORKING in server.traits else []
+    pids = {pid for client in others for pid in server.workers(client)} if Trait.FORKING in server.traits else set()
+    workers = [found for pid in pids if (found := process(pid))]
     interrupt_inside(server, server.living(), REAP)
     try:
         for client in others:

@@ -103,6 +103,22 @@ def test_a_thread_is_held_between_its_receive_and_its_send() -> None:
         assert talker.heard(tracer) == "hello"
 
 
+def test_a_thread_that_sleeps_on_its_way_to_a_call_can_be_stopped() -> None:
+    """The exit of the call in which it sleeps is a stop as well, and takes the place of the one that was asked for."""
+    with talking() as talker, Tracer(TIMES, threads=[talker.pid]) as tracer:
+        thread = tracer.thread(talker.pid)
+        thread.aim("accept")
+        assert talker.ask("hello", tracer) == "hello"
+        tracer.until(lambda: blocked_in(talker.pid, talker.pid) in RECEIVE, "it waits for its next order")
+        for _ in range(3):
+            thread.stop(1.0)
+            thread.goal = tracer.goal(("accept",), Edge.ENTRY, None)
+            thread.resume()
+            tracer.until(lambda: blocked_in(talker.pid, talker.pid) in RECEIVE, "it waits again")
+        thread.go()
+        assert talker.ask("hello", tracer) == "hello"
+
+
 def test_the_exit_of_a_call_shows_its_result() -> None:
     with talking() as talker, Tracer(TIMES, threads=[talker.pid]) as tracer:
         thread = tracer.thread(talker.pid)

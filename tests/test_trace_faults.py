@@ -149,6 +149,7 @@ def test_a_first_thread_that_ends_alone_does_no_harm(nursery: Nursery) -> None:
     cell = nursery.cell()
     pid = cell.spawn([compiled("talk.c")], env={}, stdin="leaderless\nhello\n")
     eventually(lambda: "hello" in cell.output().lines, "the other thread speaks")
+    eventually(lambda: thread_state(pid, pid) == "Z", "the first one has ended")
     with Tracer(TIMES, processes=[pid]) as tracer:
         assert {each.tid for each in tracer.traced} == threads(pid) - {pid}
     cell.close()

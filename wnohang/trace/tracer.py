@@ -263,6 +263,8 @@ class Tracer:
             traced.asked = False
         elif stop.kind is not Kind.CALL or not self._is_goal(traced, stop):
             traced.resume()
+            if traced.asked:  # any stop takes the place of the one that was asked for (ptrace_stop() in the kernel)
+                self.interrupt(traced)
 
     @staticmethod
     def _is_goal(traced: Traced, stop: Stop) -> bool:

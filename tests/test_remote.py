@@ -320,7 +320,7 @@ def test_a_counter_is_judged_by_its_bytes(tmp_path: Path) -> None:
     verdicts = {id: record["verdict"] for id, record in records.items()}
     assert verdicts == {
         "SYNC-1": "NOT_APPLICABLE", "SYNC-2": "PASS", "SYNC-5": "PASS", "SYNC-8": "PASS", "ECHO-1": "NOT_APPLICABLE",
-    }, records  # fmt: skip
+    }, "\n".join(map(str, records.values()))  # fmt: skip
     assert records["SYNC-1"]["reason"] == UNSEEN
 
 

@@ -65,9 +65,8 @@ def _interrupt_by_each(server: Server, pid: int, tid: int, names: Iterable[str],
     for signum in signals:
         with proving("the signal comes while the thread waits inside the call"):
             interrupt(pid, tid, names, signum, server.times, witness=server)
-        if tid not in threads(
-            pid
-        ):  # whether it was missed is for the clients to say; whether all ended, for the server
+        # Whether it is missed is for the clients to say, and whether all have ended with it, for the server.
+        if tid not in threads(pid):
             server.saw("kernel", f"thread {tid} has ended of {signal.Signals(signum).name}")
             server.confirm_survival()
             return

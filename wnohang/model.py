@@ -34,7 +34,7 @@ _MANY = 8
 
 # Of one processor. A loop that looks every millisecond takes 0.02, one that never waits 1.
 _COMPUTES_MUCH = 0.3
-# Less than this it may have run while it got ready to rest, however long it had to wait for that.
+# So much of a patience it may have run while it got ready to rest, however long it had to wait for a processor.
 _COMPUTES = 0.05
 
 
@@ -152,12 +152,11 @@ def is_restless(server: Server) -> bool:
     before, all_before, begun = per_task_cpu(pids), cpu(pids).ran_ns, time.monotonic()
     if server.rest(server.times.patience):
         return False
-    after, all_after, wall = per_task_cpu(pids), cpu(pids).ran_ns, (time.monotonic() - begun) * 1e9
-    if all_after - all_before > _COMPUTES_MUCH * wall:
-        return True
-    spent = (after[tid] - before[tid] for tid in after.keys() & before.keys())
-    # On a loaded machine it waits for a processor for most of the time: what counts is what it does with the rest.
-    return any(each.ran_ns > max(_COMPUTES_MUCH * (wall - each.waited_ns), _COMPUTES * wall) for each in spent)
+    after, ran, wall = per_task_cpu(pids), cpu(pids).ran_ns - all_before, (time.monotonic() - begun) * 1e9
+    # On a loaded machine it waits for a processor for most of the time: what counts is what it does with the rest. That
+    # is asked of all threads together, for those of one interpreter run by turns.
+    waited = max((after[tid].waited_ns - before[tid].waited_ns for tid in after.keys() & before.keys()), default=0)
+    return ran > max(_COMPUTES_MUCH * (wall - waited), _COMPUTES * server.times.patience * 1e9)
 
 
 def _population(server: Server, census: _Census) -> Detection:

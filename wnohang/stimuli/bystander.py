@@ -22,6 +22,8 @@ from wnohang.verdict import Inconclusive
 _SOON = 3
 # A worker that has run so long for one request, in nanoseconds of its own time, is spinning: it waits for a lock.
 _SPINS_AFTER = 5_000_000
+# And one that has slept so often for one request naps until the lock is free.
+_NAPS = 16
 # No request: it is answered ERR.
 _NONSENSE = b"?\n"
 
@@ -32,9 +34,10 @@ class Bystander:
     def __init__(self, client: Client, worker: Worker, held: Worker, kind: Kind = Kind.INCR) -> None:
         """`held`: who is stepped meanwhile."""
         self.client, self.worker, self.kind = client, worker, kind
+        self.spins_after = _SPINS_AFTER
         self.asked: float | None = None
         self._held = held
-        self._ran: int | None = None
+        self._effort: tuple[int, int] | None = None
         self._answers = select.poll()
         self._answers.register(client.socket, select.POLLIN)
 
@@ -42,20 +45,30 @@ class Bystander:
         """Ask, unless an answer is still out; whether it has come. If not, the worker waits for the held one."""
         pause = 0
         if self.asked is None:
-            self.asked, self._ran, pause = time.monotonic(), None, _SOON
-            self.client.socket.send(REQUESTS[self.kind])
+            pause = _SOON
+            self.begin()
         if not self._answers.poll(pause):
-            what = f"{self.client.name} is answered, or waits for a worker that is held"
-            tracer.until(lambda: self._waits() or self.client.has_input_within(0.0005), what)
+            self.goes_as_far_as_it_can(tracer)
         return self.client.has_input()
 
-    def _waits(self) -> bool:
-        """Whether the worker sleeps until another lets it go on, or spins for that."""
+    def begin(self) -> None:
+        """Send the request."""
+        self.asked, self._effort = time.monotonic(), None
+        self.client.socket.send(REQUESTS[self.kind])
+
+    def goes_as_far_as_it_can(self, tracer: Tracer) -> None:
+        """Until it is answered, or its worker waits for the held one; Inconclusive when it is just slow."""
+        what = f"{self.client.name} is answered, or waits for a worker that is held"
+        tracer.until(lambda: self.waits() or self.client.has_input_within(0.0005), what)
+
+    def waits(self) -> bool:
+        """Whether the worker sleeps until another lets it go on, or spins for that, or looks again and again."""
         if waits_for_lock(*self.worker) or self._sleeps_for_the_held():
             return True
-        ran = self._ran_so_far()
-        self._ran = ran if self._ran is None else self._ran
-        return ran - self._ran > _SPINS_AFTER
+        ran, slept = self._effort_so_far()
+        if self._effort is None:
+            self._effort = (ran, slept)
+        return ran - self._effort[0] > self.spins_after or slept - self._effort[1] > _NAPS
 
     def _sleeps_for_the_held(self) -> bool:
         """Its request has been read, and nobody is at work on it: all but the held one sleep."""
@@ -65,10 +78,11 @@ class Bystander:
             return False
         return not any(ready(pid) - {self._held.tid} for pid in server.living())
 
-    def _ran_so_far(self) -> int:
+    def _effort_so_far(self) -> tuple[int, int]:
+        """Nanoseconds on a CPU, and how often it has slept."""
         pid, tid = self.worker
         used = per_task_cpu([pid]).get(tid)
-        return used.ran_ns if used is not None else 0
+        return (used.ran_ns if used is not None else 0), switches(pid).get(tid, 0)
 
 
 class Company:

@@ -23,6 +23,8 @@ from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.bystander import Bystander, Company
 from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, converse, increment
+from wnohang.stimuli.intrusion import intrude
+from wnohang.stimuli.lateness import nobody_comes_late
 from wnohang.stimuli.pair import pair_of_workers
 from wnohang.stimuli.runtimes import managed
 from wnohang.stimuli.standstill import Standstill, where_they_wait
@@ -44,11 +46,13 @@ _BEFORE_A_CARRY = 99
 class Sweep:
     """What came of it: all requests, where A's worker stood during each of B's, and how often B had to wait.
 
+    `course`: each instruction of A's at which B asked, and whether B had to wait then.
     `whole`: A's worker was stepped to its last answer, or as far as anything could still be proved.
     """
 
     history: list[Operation] = field(default_factory=list)
     places: list[tuple[Operation, Step]] = field(default_factory=list)
+    course: list[tuple[Step, bool]] = field(default_factory=list)
     steps: int = 0
     waited: int = 0
     whole: bool = False
@@ -88,7 +92,7 @@ class Preemption:
 
     def _bystander(self, client: Client, kind: Kind) -> Bystander:
         held, worker = pair_of_workers(self.server, lambda: increment(self.stepped), lambda: increment(client))
-        self.process, self._thread = held
+        self.process, self.thread = held
         return Bystander(client, worker, held, kind)
 
     def bring_to(self, number: int) -> None:
@@ -105,8 +109,8 @@ class Preemption:
         With `until_one_waits`, until one first waits for it, and kill it there.
         """
         server, sweep = self.server, self.sweep
-        with Tracer(server.times, witness=server, threads=[self._thread]) as tracer:
-            worker = tracer.thread(self._thread)
+        with Tracer(server.times, witness=server, threads=[self.thread]) as tracer:
+            worker = tracer.thread(self.thread)
             skipped = c_library(self.process)
             worker.run_to(*RECEIVE)
             begun = time.monotonic()
@@ -157,9 +161,11 @@ class Preemption:
         """One exchange each; where one has to wait for A's worker, its request is left where it is."""
         for other in self.others:
             if other.ask(tracer):
-                self._take(other, step)
+                self.take(other, step)
             else:
                 self.sweep.waited += 1
+        if step.blocked is None:
+            self.sweep.course.append((step, self._someone_waits))
         if self.company is not None and self._someone_waits:
             self.company.act(tracer)
 
@@ -188,7 +194,7 @@ class Preemption:
         waiting = [other for other in self.others if other.asked is not None]
         return ", ".join(f"{other.client.name}'s in {blocked_in(*other.worker)}" for other in waiting)
 
-    def _take(self, other: Bystander, step: Step | None) -> None:
+    def take(self, other: Bystander, step: Step | None = None) -> None:
         """The one answer that is there."""
         asked, other.asked = other.asked or 0.0, None
         (answer,) = self._numbers(other.client, other.client.socket.recv(64), 1)
@@ -208,7 +214,7 @@ class Preemption:
     def _finish(self, begun: float) -> None:
         """The answers that are still out, and the total."""
         while self._heard.count(b"\n") < len(self._kinds):
-            self._await(self.stepped)
+            self.expect(self.stepped)
             data = self.stepped.socket.recv(1 << 12)
             self._heard += data
             if not data:
@@ -218,16 +224,16 @@ class Preemption:
             self.sweep.history.append(Operation(self.stepped.name, kind, begun, time.monotonic(), answer))
         for other in self.others:
             if other.asked is not None:
-                self._await(other.client)
-                self._take(other, None)
+                self.expect(other.client)
+                self.take(other)
         if self.company is not None and self.company.has_acted:
-            self._await(self.company.speaker)
+            self.expect(self.company.speaker)
         last = Caller(self.others[0].client, [Kind.INCR])
         if not converse(self.server, [last], self.silence):
             raise self._unanswered(last.client)
         self.sweep.history += last.history
 
-    def _await(self, client: Client) -> None:
+    def expect(self, client: Client) -> None:
         """Something comes from the server. Stall when it stands still instead."""
         budget = Budget(self.server.times.patience, self.server.starvation)
         self.silence.begin()
@@ -287,6 +293,7 @@ def no_increment_is_lost(server: Server) -> None:
     if len(sweep.places) + sweep.waited < 2:
         raise Inconclusive(f"{preemption.stepped.name}'s worker was not preempted: {sweep.steps} steps")
     _one_order_explains(preemption, "every increment counts, and has a number of its own")
+    intrude(preemption)
 
 
 def reads_fit_in_between(server: Server) -> None:
@@ -306,6 +313,7 @@ def reads_fit_in_between(server: Server) -> None:
         preemption.bring_to(_BEFORE_A_CARRY)
         preemption.run()
     _one_order_explains(preemption, "one order of all requests explains every answer")
+    nobody_comes_late(preemption)
 
 
 class _Reader(Preemption):
@@ -315,8 +323,8 @@ class _Reader(Preemption):
         super().__init__(server, (Kind.GET, Kind.INCR), (Kind.GET,))
         self._seen_since = 0
 
-    def _take(self, other: Bystander, step: Step | None) -> None:
-        super()._take(other, step)
+    def take(self, other: Bystander, step: Step | None = None) -> None:
+        super().take(other, step)
         self._seen_since += (self.sweep.history[-1].answer or 0) > self.start
 
     def _is_over(self) -> bool:

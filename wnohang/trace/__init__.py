@@ -4,6 +4,7 @@ ptrace(2) through ctypes, for an ordinary user, on x86-64 and aarch64. A test re
 another client have its exchange, step, let go.
 """
 
+from wnohang.trace.arriving import arrives
 from wnohang.trace.interrupting import Interrupted, interrupt, send_to_thread, wait_inside
 from wnohang.trace.kernel import Edge, Look
 from wnohang.trace.permission import Forbidden, permitted
@@ -22,6 +23,7 @@ __all__ = [
     "Step",
     "Traced",
     "Tracer",
+    "arrives",
     "c_library",
     "interrupt",
     "locate",

@@ -16,6 +16,7 @@ from enum import IntEnum, IntFlag
 class Request(IntEnum):
     """The first argument of ptrace(2)."""
 
+    POKEUSER = 6
     CONT = 7
     SINGLESTEP = 9
     DETACH = 17

@@ -1,7 +1,8 @@
 """Letting go of traced threads, whatever they are doing, so that the server goes on as if nothing had been.
 
 A thread must be stopped to be let go (PTRACE_DETACH). Pending signals are delivered on the way; a process that was
-stopped by a signal stays so; a trap of a step that is still under way is taken out, or it would kill the server.
+stopped by a signal stays so; a trap of a step that is still under way is taken out, and a debug register disarmed, for
+either would kill the server.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from wnohang.observe import blocked_in, is_pending_for_thread, thread_state
 from wnohang.trace import kernel
+from wnohang.trace.arriving import disarm
 from wnohang.trace.kernel import Request
 from wnohang.trace.stops import Kind
 from wnohang.trace.traced import Traced
@@ -67,6 +69,8 @@ def _detach(tracer: Tracer, traced: Traced) -> None:
         traced.goal = None
         traced.resume()
         return
+    if traced.armed:
+        disarm(traced)
     try:
         kernel.request(Request.DETACH, traced.tid, None, stop.signum if stop is not None else 0)
     except ProcessLookupError:  # killed while it was held: the next look tells

@@ -52,6 +52,7 @@ class Traced:
         self.left = False
         self.stepped = False
         self.stepping = False
+        self.armed = False  # it is to be held before the instruction that a debug register names
         self.interrupted = False  # the next stop of the kind ASKED is the tracer's doing
         self.before: Call | None = None  # what it waited in when it was last interrupted
         self.call: Look | None = None  # the entry of the call in which it is, or was last

@@ -259,7 +259,7 @@ class Tracer:
             return  # exec has just given it the number of another thread: the steps go on by themselves
         if stop.kind is Kind.GROUP:
             traced.listen()
-        elif stop.kind is Kind.ASKED and traced.asked:
+        elif (stop.kind is Kind.ASKED and traced.asked) or (stop.kind is Kind.STEP and traced.armed):
             traced.asked = False
         elif stop.kind is not Kind.CALL or not self._is_goal(traced, stop):
             traced.resume()
@@ -271,8 +271,9 @@ class Tracer:
         look = stop.look
         assert look is not None
         if look.edge is Edge.ENTRY:
-            if call_name(look.number) == "restart_syscall" and traced.before is not None:
-                # What was interrupted goes on: poll(2) and others under this number (restart_syscall(2)).
+            if call_name(look.number) == "restart_syscall" and traced.before is not None and traced.before.arguments:
+                # What was interrupted goes on: poll(2) and others under this number (restart_syscall(2)). Of one that
+                # was seen to run when it was asked to stop, and slept only then, it is not known what that is.
                 numbers = call_numbers({traced.before.name})
                 look = dataclasses.replace(look, number=min(numbers), arguments=traced.before.arguments)
             traced.call = look

@@ -1,0 +1,91 @@
+"""Two clients of a counter, and the worker of each under the tracer: both can be held, each at a place of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from wnohang.client import Client
+from wnohang.spec.linearizability import Kind, contradiction  # type: ignore[import-not-found,unused-ignore]
+from wnohang.stimuli.bystander import Bystander
+from wnohang.stimuli.pair import Worker
+from wnohang.trace import Step, Tracer, arrives, locate
+from wnohang.verdict import Violation
+
+if TYPE_CHECKING:
+    from wnohang.stimuli.preemption import Preemption
+
+# A worker that has run so long for one request, in nanoseconds of its own time, is spinning. A fifth of what a sweep
+# allows, for here it comes to that hundreds of times, and one that is slow spoils one of many ways.
+_SPINS_AFTER = 1_000_000
+# Of a request that takes more instructions nobody knows which is met how often: an interpreter's.
+_MOST_STEPS = 3_000
+
+
+class Both:
+    """After a sweep, whose history they continue. A is the one who was stepped, B the first of the others."""
+
+    def __init__(self, preemption: Preemption, tracer: Tracer, kind: Kind) -> None:
+        """`kind`: what A asks, and B at first."""
+        self.tracer = tracer
+        self._preemption = preemption
+        worker, others = Worker(preemption.process, preemption.thread), preemption.others[0].worker
+        self.a = Bystander(preemption.stepped, worker, others, kind)
+        self.b = Bystander(preemption.others[0].client, others, worker, kind)
+        self.a.spins_after = self.b.spins_after = _SPINS_AFTER
+        self.of_a, self.of_b = tracer.thread(worker.tid), tracer.thread(others.tid)
+        self._judged = len(preemption.sweep.history)
+        self._number = max((each.answer or 0 for each in preemption.sweep.history), default=preemption.start)
+
+    def a_comes_to(self, step: Step) -> bool:
+        """A asks, and its worker is held there."""
+        return arrives(self.of_a, step.place, self.a.begin, lambda: _heard_or_waits(self.a))
+
+    def b_comes_to(self, step: Step) -> bool:
+        """B asks, and its worker is held there; not, where that has to wait for A's."""
+        return arrives(self.of_b, step.place, self.b.begin, lambda: _heard_or_waits(self.b))
+
+    def all_go_on(self) -> None:
+        """Both, until they are answered."""
+        self.of_b.go()
+        self.of_a.go()
+        for each in (self.a, self.b):
+            if each.asked is not None:
+                self.answered(each)
+
+    def answered(self, each: Bystander) -> int:
+        """Its answer, for which nobody has to do anything any more."""
+        self.tracer.until(each.client.has_input, f"{each.client.name} is answered")
+        self._preemption.take(each)
+        return self._preemption.sweep.history[-1].answer or 0
+
+    def judge(self, expected: str, how: Callable[[], str]) -> None:
+        """All that was asked is answered: Violation when what has come since the last time cannot be."""
+        history = self._preemption.sweep.history
+        found = contradiction(history[self._judged :], self._number)
+        if found is not None:
+            raise Violation(expected, f"{found.sentence}\n{how()}")
+        self._number = max(self._number, *(each.answer or 0 for each in history[self._judged :]))
+        self._judged = len(history)
+
+    def held_at(self, client: Client, step: Step) -> str:
+        """In words; for a report, for it takes some milliseconds."""
+        return f"{client.name}'s worker was held at {self.place(step)}"
+
+    def place(self, step: Step) -> str:
+        """In words."""
+        return str(locate(self._preemption.process, step.place, step.stack))
+
+
+def _heard_or_waits(each: Bystander) -> bool:
+    return each.client.has_input() or each.waits()
+
+
+def each_once(steps: list[Step]) -> list[Step]:
+    """The first of those at each place, in their order."""
+    return list({step.place: step for step in reversed(steps)}.values())[::-1]
+
+
+def can_be_held(preemption: Preemption) -> bool:
+    """Whether an instruction says how far a request has come."""
+    return preemption.sweep.steps <= _MOST_STEPS

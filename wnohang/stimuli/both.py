@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wnohang.client import Client
+from wnohang.observe import blocked_in
 from wnohang.spec.linearizability import Kind, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.bystander import Bystander
 from wnohang.stimuli.pair import Worker
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # A worker that has run so long for one request, in nanoseconds of its own time, is spinning. A fifth of what a sweep
 # allows, for here it comes to that hundreds of times, and one that is slow spoils one of many ways.
 _SPINS_AFTER = 1_000_000
+# What a thread is in that is in no system call (proc_pid_syscall(5)).
+AWAKE = frozenset({"running", "outside"})
 # Of a request that takes more instructions nobody knows which is met how often: an interpreter's.
 _MOST_STEPS = 3_000
 
@@ -39,11 +42,17 @@ class Both:
 
     def a_comes_to(self, step: Step) -> bool:
         """A asks, and its worker is held there."""
+        self._rests(self.a)
         return arrives(self.of_a, step.place, self.a.begin, lambda: _heard_or_waits(self.a))
 
     def b_comes_to(self, step: Step) -> bool:
         """B asks, and its worker is held there; not, where that has to wait for A's."""
+        self._rests(self.b)
         return arrives(self.of_b, step.place, self.b.begin, lambda: _heard_or_waits(self.b))
+
+    def _rests(self, each: Bystander) -> None:
+        """Its worker waits for the next request: on the way to that it may pass where it is to be held."""
+        self.tracer.until(lambda: blocked_in(*each.worker) not in AWAKE, f"{each.client.name}'s worker rests")
 
     def all_go_on(self) -> None:
         """Both, until they are answered."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from wnohang.observe import current_call
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import Both, can_be_held, each_once
+from wnohang.stimuli.both import AWAKE, Both, can_be_held, each_once
 from wnohang.trace import Edge, Step, Tracer
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 _BEFORE = 16
 # Instructions at which somebody has to wait: 5 to 30 as a rule, more where the C library is linked into the program.
 _INSIDE = 40
-# What a thread is in that is in no system call (proc_pid_syscall(5)).
-_AWAKE = frozenset({"running", "outside"})
 _EXPECTED = "every increment counts, and has a number of its own"
 
 
@@ -93,7 +91,7 @@ def _sleeps_at(both: Both, own: Step) -> object | None:
     both.b.begin()
     both.b.goes_as_far_as_it_can(both.tracer)
     call = current_call(*both.b.worker)
-    if call is None or call.name in _AWAKE or both.b.client.has_input():
+    if call is None or call.name in AWAKE or both.b.client.has_input():
         return None
     return call.name, call.place, call.stack
 
@@ -119,7 +117,7 @@ def _awake(both: Both, own: Step, others: Step) -> bool:
 def _is_held_awake(both: Both) -> bool:
     """B's worker sleeps in a call, until A's has gone on: B's is held when the call returns."""
     call = current_call(*both.b.worker)
-    if call is None or call.name in _AWAKE:
+    if call is None or call.name in AWAKE:
         return False
     both.of_b.aim(call.name, edge=Edge.EXIT, when=lambda look: look.result >= 0)
     both.tracer.until(both.b.waits, f"{both.of_b} sleeps again, after it was told where to stop")

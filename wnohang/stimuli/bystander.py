@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from wnohang.client import Client
-from wnohang.observe import per_task_cpu, ready, switches
+from wnohang.observe import per_task_cpu, ready, switches, thread_state, waits
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.counting import REQUESTS, increment
@@ -24,6 +24,8 @@ _SOON = 3
 _SPINS_AFTER = 5_000_000
 # And one that has slept so often for one request naps until the lock is free.
 _NAPS = 16
+# So often a thread falls asleep until it has asked for the interpreter: for its first 5 ms, and then again.
+_TURN = 2
 # No request: it is answered ERR.
 _NONSENSE = b"?\n"
 
@@ -60,6 +62,32 @@ class Bystander:
         """Until it is answered, or its worker waits for the held one; Inconclusive when it is just slow."""
         what = f"{self.client.name} is answered, or waits for a worker that is held"
         tracer.until(lambda: self.waits() or self.client.has_input_within(0.0005), what)
+
+    def asks_for_its_turn(self, tracer: Tracer, within: float) -> None:
+        """Until it is answered, or its worker sleeps for good, or has napped twice, or `within` seconds are over.
+
+        CPython's threads take turns. Who waits for the interpreter wakes up after 5 ms, and tells whoever has it to
+        give it away before its next call, or turn of a loop (sys.setswitchinterval).
+        """
+        pid, tid = self.worker
+        slept = switches(pid).get(tid, 0)
+
+        def is_due() -> bool:
+            if self.client.has_input() or switches(pid).get(tid, 0) - slept >= _TURN:
+                return True
+            return self.sleeps_for_good()
+
+        with contextlib.suppress(Inconclusive):
+            tracer.until(is_due, f"{self.client.name}'s worker waits for its turn", within)
+
+    def sleeps_for_good(self) -> bool:
+        """Whether the worker has taken the request, and sleeps until somebody wakes it."""
+        pid, tid = self.worker
+        found = next((each for each in waits([pid]) if each.tid == tid), None)
+        if found is None or found.limited or thread_state(pid, tid) != "S":
+            return False
+        end = self.client.server.side(self.client)
+        return end is not None and not end.receive_queue
 
     def waits(self) -> bool:
         """Whether the worker sleeps until another lets it go on, or spins for that, or looks again and again."""

@@ -26,7 +26,7 @@ from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, converse, i
 from wnohang.stimuli.intrusion import intrude
 from wnohang.stimuli.lateness import nobody_comes_late
 from wnohang.stimuli.pair import pair_of_workers
-from wnohang.stimuli.runtimes import managed
+from wnohang.stimuli.runtimes import managed, takes_turns
 from wnohang.stimuli.standstill import Standstill, where_they_wait
 from wnohang.trace import Step, Traced, Tracer, c_library, locate
 from wnohang.trace.calls import RECEIVE
@@ -36,6 +36,9 @@ from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, prov
 _MOST_STEPS = 100_000
 # After so many, nobody asks any more at an instruction that has been met so often: it is in a loop.
 _LOOPS_AFTER, _OFTEN = 3_000, 20
+# Of an interpreter's instructions, thousands for a request, other processes ask at each twentieth. Other threads are
+# looked after at each so many: do they wait for a lock of the program?
+_TWENTIETH, _HUNDREDTH = 20, 100
 # After so many instructions at which it is there to be read, an increment is over: its answer is being written.
 _SETTLED = 4
 # What the last digits of the number are brought to before a sweep: at the next increment each of them changes.
@@ -72,10 +75,10 @@ class Preemption:
         self, server: Server, stepped: Sequence[Kind] = (Kind.INCR,), others: Sequence[Kind] = (Kind.INCR,)
     ) -> None:
         """`stepped`: what the first asks, in one write; `others`: what each other one asks."""
-        if kinds := managed(server):
+        self.by_turns = takes_turns(server)
+        if (kinds := managed(server)) and not self.by_turns:
             raise NotApplicable(f"a {', '.join(sorted(kinds))} server is not stepped: its runtime decides who runs")
         self.server = server
-        self.silence = Standstill(server)
         self.stepped = server.connect()
         clients = [server.connect() for _ in others]
         for client in (self.stepped, *clients):
@@ -83,11 +86,13 @@ class Preemption:
             with proving("all clients are served"):
                 increment(client)  # by now it has its worker
         self.others = [self._bystander(client, kind) for client, kind in zip(clients, others, strict=True)]
+        self.silence = Standstill(server)  # now that all have started, and sleep
         self.start = increment(clients[0])
         self.sweep = Sweep()
         self.company: Company | None = None
         self._kinds = list(stepped)
         self._heard = b""
+        self._nobodys_turn_before = 0
         self._met: Counter[int] = Counter()
 
     def _bystander(self, client: Client, kind: Kind) -> Bystander:
@@ -139,10 +144,31 @@ class Preemption:
 
     def _loops(self, step: Step) -> bool:
         """Whether the others have asked often enough at this instruction: a checksum over a buffer, say."""
+        if self.by_turns:
+            return not self._is_somebodys_turn(step)
         if step.number <= _LOOPS_AFTER:
             return False
         self._met[step.place] += 1
         return self._met[step.place] > _OFTEN
+
+    @property
+    def _are_processes(self) -> bool:
+        return any(other.worker.pid != self.process for other in self.others)
+
+    @property
+    def where_others_run(self) -> str:
+        """Where a program in Python is interrupted."""
+        return "at any time" if self._are_processes else "before each call and each turn of a loop"
+
+    def _is_somebodys_turn(self, step: Step) -> bool:
+        """Whether another one is to ask, or was answered, or is to be looked after."""
+        if self._are_processes:
+            return step.number % _TWENTIETH == 0
+        if step.number % _HUNDREDTH == 0:
+            return True
+        if step.number < self._nobodys_turn_before:
+            return False
+        return any(other.asked is None or other.client.has_input() for other in self.others)
 
     def _is_answered(self) -> bool:
         """Whether all that A has asked is answered, or its connection has ended."""
@@ -159,6 +185,9 @@ class Preemption:
 
     def _let_others_ask(self, tracer: Tracer, step: Step) -> None:
         """One exchange each; where one has to wait for A's worker, its request is left where it is."""
+        if self.by_turns:
+            self._let_others_have_their_turn(tracer, step)
+            return
         for other in self.others:
             if other.ask(tracer):
                 self.take(other, step)
@@ -168,6 +197,25 @@ class Preemption:
             self.sweep.course.append((step, self._someone_waits))
         if self.company is not None and self._someone_waits:
             self.company.act(tracer)
+
+    def _let_others_have_their_turn(self, tracer: Tracer, step: Step) -> None:
+        """A's worker is stepped on only when theirs have asked for the interpreter: so it gives way wherever it may.
+
+        Processes have an interpreter each, and their exchanges at once.
+        """
+        for other in self.others:
+            if other.asked is None and step.blocked is None:
+                other.begin()
+                other.asks_for_its_turn(tracer, self.server.times.quiet)
+                if other.client.has_input():  # A's worker does not have the interpreter
+                    self._nobodys_turn_before = step.number + _TWENTIETH
+            if other.asked is not None and other.client.has_input():
+                self.take(other, step)
+        waiting = self._someone_waits and (step.blocked is not None or step.number % _HUNDREDTH == 0)
+        if waiting and any(other.asked is not None and other.sleeps_for_good() for other in self.others):
+            self.sweep.waited += 1
+            if self.company is not None:
+                self.company.act(tracer)
 
     def _all_wait(self, tracer: Tracer, worker: Traced, step: Step) -> None:
         """A's worker waits too, while others wait. Stall when none of them ever goes on."""
@@ -344,8 +392,13 @@ def _one_order_explains(preemption: Preemption, expected: str) -> None:
 
 def _place(preemption: Preemption, step: Step) -> str:
     """In the program's own code if possible: a student knows that."""
-    place = locate(preemption.process, step.place, step.stack)
     first, second = preemption.stepped.name, preemption.others[0].client.name
+    if preemption.by_turns:
+        return (
+            f"{second} had its answer while {first}'s worker was held in the interpreter, at instruction "
+            f"{step.number} of its request: other workers may run {preemption.where_others_run}"
+        )
+    place = locate(preemption.process, step.place, step.stack)
     return (
         f"{second} had its answer while {first}'s worker was held at {place} (instruction {step.number} of its request)"
     )
@@ -378,6 +431,8 @@ def never_deadlocks(server: Server, clients: int) -> None:
 def survives_death_in_the_lock(server: Server) -> None:
     """Violation when nobody is served any more after a worker was killed while another one waited for it."""
     preemption = Preemption(server)
+    if preemption.by_turns:
+        raise NotApplicable("a python server is not stepped to its lock: its runtime decides who runs")
     with _stalls_are_another_duty():
         sweep = preemption.run(until_one_waits=True)
     if not sweep.waited:

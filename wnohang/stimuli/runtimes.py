@@ -1,4 +1,4 @@
-"""Servers whose runtime decides who runs: nobody steps through their instructions to any purpose."""
+"""Servers whose runtime decides who runs: stepping through their instructions is to no purpose, or to another."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ from wnohang.server import Server
 def managed(server: Server) -> set[str]:
     """The runtimes of its processes by name, "go" for instance; empty for a native server."""
     return {kind for pid in server.living() if (kind := runtime(pid))} - {"native"}
+
+
+def takes_turns(server: Server) -> bool:
+    """Whether its threads run by turns, as those of CPython do: so it is decided between them where one gives way."""
+    return managed(server) == {"python"}

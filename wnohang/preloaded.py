@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
+
+import hypothesis
+from hypothesis import strategies
 
 from wnohang import conversation, coverage, engines, requirement, trace
 from wnohang.stimuli import sizes
@@ -19,3 +23,14 @@ coverage.tested()
 trace.permitted()
 engines.injecting_refused()
 sizes.counted(8 << 20)
+
+
+@hypothesis.settings(max_examples=1, database=None, derandomize=True)
+@hypothesis.given(strategies.integers())
+def _draw(number: int) -> None:
+    """At its first draw Hypothesis looks for constants in the sources of all that is loaded: a tenth of a whole run."""
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", hypothesis.errors.HypothesisWarning)  # who uses it before pytest does is warned
+    _draw()

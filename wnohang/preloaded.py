@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 from hypothesis import strategies
 
-from wnohang import conversation, coverage, engines, requirement, trace
+from wnohang import conversation, coverage, engines, requirement, session, trace
 from wnohang.stimuli import sizes
 
 __all__ = ["conversation"]  # imported for itself
@@ -23,12 +23,16 @@ coverage.tested()
 trace.permitted()
 engines.injecting_refused()
 sizes.counted(8 << 20)
+session.measure_scale()
 
 
-@hypothesis.settings(max_examples=1, database=None, derandomize=True)
-@hypothesis.given(strategies.integers())
-def _draw(number: int) -> None:
-    """At its first draw Hypothesis looks for constants in the sources of all that is loaded: a tenth of a whole run."""
+@hypothesis.settings(max_examples=5, database=None, derandomize=True)
+@hypothesis.given(strategies.lists(strategies.integers(), min_size=100, max_size=100))
+def _draw(numbers: list[int]) -> None:
+    """Hypothesis reads the sources of all that is loaded, for their constants, when it first takes one: 0.1 s or more.
+
+    One number in twenty is a constant, and the first example is the simplest one, without any.
+    """
 
 
 with warnings.catch_warnings():

@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 from hypothesis import strategies
 
-from wnohang import conversation, coverage, engines, requirement, session, trace
+from wnohang import conversation, coverage, engines, requirement, trace
 from wnohang.stimuli import sizes
 
 __all__ = ["conversation"]  # imported for itself
@@ -23,7 +23,6 @@ coverage.tested()
 trace.permitted()
 engines.injecting_refused()
 sizes.counted(8 << 20)
-session.measure_scale()
 
 
 @hypothesis.settings(max_examples=5, database=None, derandomize=True)

@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from wnohang import __version__
@@ -27,7 +26,6 @@ from wnohang.verdict import NotApplicable, Times, Violation
 _NOMINAL_LOOP = 0.02
 
 
-@cache
 def measure_scale() -> float:
     """How much slower than nominal this machine computes, 1 at least and 10 at most."""
     best = min(_loop() for _ in range(3))

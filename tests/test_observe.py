@@ -414,6 +414,8 @@ tell(); wait(); t = threading.Thread(target=burn); t.start(); t.join(); tell(); 
         eventually(lambda: observe.blocked_in(child.pid) == "read")
         at_rest = observe.cpu([child.pid])
         assert observe.cpu([child.pid, child.pid]).ran_ns == 2 * at_rest.ran_ns
+        assert observe.cpu_time([child.pid, child.pid]) == 2 * at_rest.ran_ns
+    assert observe.cpu_time([child.pid]) == 0
 
 
 def test_without_schedstat_cpu_time_comes_in_ticks_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,12 +162,13 @@ class Client:
         """Send everything; Violation when the server takes no byte for as long as patience, or has closed."""
         self._note(f"sends {count(len(data), 'byte')} {brief(data)}")
         view = memoryview(data)
-        budget = self._budget()
+        budget = None
         while view:
             try:
                 view = view[self.socket.send(view) :]
-                budget = self._budget()
+                budget = None
             except BlockingIOError:
+                budget = budget or self._budget()
                 if not self._wait(select.POLLOUT, budget):
                     raise self._violation(
                         f"the server takes {self.name}'s {len(data)} bytes", f"{len(view)} of them not taken"
@@ -218,7 +219,7 @@ class Client:
         while len(self._received) < count:
             if not self._fill(budget):
                 raise self._violation(what or f"{self.name} receives {count} bytes", self._instead(len(self._received)))
-            if len(self._received) > had:  # progress renews patience: a big answer may be slow
+            if had < len(self._received) < count:  # progress renews patience: a big answer may be slow
                 had, budget = len(self._received), self._budget()
         data = bytes(self._received[:count])
         del self._received[:count]

@@ -46,9 +46,9 @@ def conformance_tests() -> list[Verification]:
 
 
 def verifications(files: Iterable[Path]) -> Iterator[Verification]:
-    """Those of these files that have a decorator `@verifies("REAP-2")`, with or without `form="stress"`."""
+    """Those at the top of these files that have a decorator `@verifies("REAP-2")`, perhaps with `form="stress"`."""
     for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef):
                 yield from (found for each in node.decorator_list if (found := _verified(node.name, each)))
 
@@ -59,7 +59,7 @@ def function_of(test: str) -> str:
 
 
 def _verified(name: str, decorator: ast.expr) -> Verification | None:
-    if not isinstance(decorator, ast.Call) or not ast.unparse(decorator.func).endswith("verifies"):
+    if not isinstance(decorator, ast.Call) or _last_name(decorator.func) != "verifies":
         return None
     texts = [each.value for each in decorator.args if isinstance(each, ast.Constant)]
     forms = [
@@ -68,3 +68,10 @@ def _verified(name: str, decorator: ast.expr) -> Verification | None:
     if not texts:
         return None
     return Verification(name, str(texts[0]), str(forms[0]) if forms else "forced")
+
+
+def _last_name(called: ast.expr) -> str:
+    """`verifies` of `verifies(...)`, and of `kit.verifies(...)`."""
+    if isinstance(called, ast.Attribute):
+        return called.attr
+    return called.id if isinstance(called, ast.Name) else ""

@@ -7,6 +7,7 @@ controller collects the records into lines, the result file and the score.
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 from collections.abc import Generator, Iterator
@@ -157,6 +158,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if chosen and requirement.id not in chosen:
             items.remove(item)
             config.hook.pytest_deselected(items=[item])
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported lives to the end: pytest would search it for garbage again and again, at the end five times."""
+    if session.config.stash.get(SESSION, None) is not None:
+        gc.freeze()
 
 
 def _requirement(item: pytest.Item) -> Requirement | None:

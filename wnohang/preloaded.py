@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
+
+import hypothesis
+from hypothesis import strategies
 
 from wnohang import conversation, coverage, engines, requirement, trace
 from wnohang.stimuli import sizes
@@ -19,3 +23,17 @@ coverage.tested()
 trace.permitted()
 engines.injecting_refused()
 sizes.counted(8 << 20)
+
+
+@hypothesis.settings(max_examples=5, database=None, derandomize=True)
+@hypothesis.given(strategies.lists(strategies.integers(), min_size=100, max_size=100))
+def _draw(numbers: list[int]) -> None:
+    """Hypothesis reads the sources of all that is loaded, for their constants, when it first takes one: 0.1 s or more.
+
+    One number in twenty is a constant, and the first example is the simplest one, without any.
+    """
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", hypothesis.errors.HypothesisWarning)  # who uses it before pytest does is warned
+    _draw()

@@ -22,7 +22,7 @@ from wnohang.observe import (
     Socket,
     TcpState,
     arguments,
-    cpu,
+    cpu_time,
     descriptors,
     holders,
     process,
@@ -206,10 +206,13 @@ class Server(Witness):
         last, still = (-1, -1), 0
         while still < 3 and not budget.is_over():
             budget.pause(at_most=_BETWEEN_LOOKS)  # three of them must fit between two naps
+            living = [each for each in self.population().values() if not each.zombie]
             # A call that waits for the supervisor's answer looks like sleep: then the supervisor does not.
-            concerned = [*self.living(), *self._supervisors()]
-            now = (cpu(concerned).ran_ns, self.count_threads())
-            still = still + 1 if now == last and not any(map(runnable, concerned)) else 0
+            supervisors = self._supervisors()
+            moves = any(map(_moves, living)) or any(map(runnable, supervisors))
+            ran = cpu_time([*(each.pid for each in living), *supervisors])
+            now = (ran, sum(each.threads for each in living))
+            still = still + 1 if now == last and not moves else 0
             last = now
         return still >= 3
 
@@ -591,6 +594,11 @@ class Server(Witness):
                 break
             budget.pause()
         return ""
+
+
+def _moves(seen: Process) -> bool:
+    """Whether one of its threads runs, or would; of a single one the process's own state says so."""
+    return seen.state in "RD" if seen.threads == 1 else runnable(seen.pid) > 0
 
 
 def _pids(pids: Iterable[int]) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wnohang.observe import cpu, per_task_cpu, ready, threads
+from wnohang.observe import cpu_time, per_task_cpu, ready, threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,14 @@ def watch(server: Callable[[], list[int]], kit: Sequence[int] = ()) -> Callable[
     The threads are those of the processes that `server` names, of the `kit`'s helpers, and the kit's first one. What
     the server takes from itself does not count: a hundred threads that spin keep each other waiting.
     """
-    begun, before = time.monotonic(), _tasks(server(), kit)
-    ran = cpu(server()).ran_ns
+    begun, pids = time.monotonic(), server()
+    before, ran = _tasks(pids, kit), cpu_time(pids)
 
     def lost() -> float:
-        passed, now = time.monotonic() - begun, _tasks(server(), kit)
+        passed, pids = time.monotonic() - begun, server()
+        now = _tasks(pids, kit)
         longest = max((waited(passed, before.get(tid, _NEW), each) for tid, each in now.items()), default=0.0)
-        own_share = (cpu(server()).ran_ns - ran) / 1e9 / (passed * (os.cpu_count() or 1))
+        own_share = (cpu_time(pids) - ran) / 1e9 / (passed * (os.cpu_count() or 1))
         return longest * min(1.0, max(0.0, 1.0 - own_share))
 
     return lost

@@ -15,19 +15,20 @@ class Timeline:
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
-        self._head: list[Event] = []
-        self._tail: list[Event] = []
+        self._head: list[tuple[float, str, str]] = []
+        self._tail: list[tuple[float, str, str]] = []
         self._dropped = 0
 
     def copy(self) -> Timeline:
         """As it is now, whatever comes."""
         made = Timeline()
-        made._begun, made._head = self._begun, self.events
+        made._begun, made._dropped = self._begun, self._dropped
+        made._head, made._tail = self._head.copy(), self._tail.copy()
         return made
 
     def add(self, actor: str, what: str) -> None:
         """Note that `what` happened to, or was done by, `actor`, now."""
-        event = Event(round(time.monotonic() - self._begun, 6), actor, what)
+        event = (time.monotonic() - self._begun, actor, what)  # few are ever read as an `Event`
         if len(self._head) < _KEPT_HEAD:
             self._head.append(event)
             return
@@ -39,7 +40,5 @@ class Timeline:
     @property
     def events(self) -> list[Event]:
         """What is kept, with a line in place of what was dropped."""
-        if not self._dropped:
-            return [*self._head, *self._tail]
-        gap = Event(self._tail[0].t, "kit", f"({self._dropped} events left out)")
-        return [*self._head, gap, *self._tail]
+        gap = [(self._tail[0][0], "kit", f"({self._dropped} events left out)")] if self._dropped else []
+        return [Event(round(moment, 6), actor, what) for moment, actor, what in (*self._head, *gap, *self._tail)]

@@ -115,9 +115,10 @@ class Budget:
 
     def left(self) -> float:
         """Seconds of the budget that are left; Inconclusive when starvation has stretched the wait beyond reason."""
-        left = self.seconds - (self.elapsed - self._gaps)
+        elapsed = self.elapsed
+        left = self.seconds - (elapsed - self._gaps)
         if left > 0:
-            if self._starved is None and self._starvation is not None and self.elapsed > 0.005:
+            if elapsed > 0.005 and self._starved is None and self._starvation is not None:
                 self._starved = self._starvation()
             return left
         lost = max(self._gaps, self._starved() if self._starved is not None else 0.0)

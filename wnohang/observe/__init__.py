@@ -25,7 +25,16 @@ from wnohang.observe.tracing import (
     yama_scope,
 )
 from wnohang.observe.unobservable import Unobservable
-from wnohang.observe.usage import Cpu, cpu, has_shadow, page_tables, per_task_cpu, private_memory, shared_out_memory
+from wnohang.observe.usage import (
+    Cpu,
+    cpu,
+    cpu_time,
+    has_shadow,
+    page_tables,
+    per_task_cpu,
+    private_memory,
+    shared_out_memory,
+)
 from wnohang.observe.waits import Wait, armed_timers, waits
 from wnohang.observe.watches import Openness, Watch, openness, watches
 
@@ -52,6 +61,7 @@ __all__ = [
     "call_numbers",
     "caught_signals",
     "cpu",
+    "cpu_time",
     "current_call",
     "descriptor_count",
     "descriptors",

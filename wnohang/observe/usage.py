@@ -48,7 +48,17 @@ def cpu(pids: Iterable[int]) -> Cpu:
     for pid in pids:
         tasks = per_task_cpu((pid,))
         alive = sum(tasks.values(), _NOTHING)
-        total += Cpu(_process_clock(pid, alive.ran_ns), alive.waited_ns, alive.exact)
+        ran = _process_clock(pid)
+        total += Cpu(alive.ran_ns if ran is None else ran, alive.waited_ns, alive.exact)
+    return total
+
+
+def cpu_time(pids: Iterable[int]) -> int:
+    """`cpu(pids).ran_ns` alone, in one system call for each process: for who asks often."""
+    total = 0
+    for pid in pids:
+        ran = _process_clock(pid)
+        total += sum(each.ran_ns for each in per_task_cpu((pid,)).values()) if ran is None else ran
     return total
 
 
@@ -112,12 +122,12 @@ def _with_memory(pid: int) -> int:
     return pid if _proc.link(f"/proc/{pid}/exe") else _proc.survivor(pid) or pid
 
 
-def _process_clock(pid: int, otherwise: int) -> int:
+def _process_clock(pid: int) -> int | None:
     """The clock of another process has the number (~pid << 3) | 2: CPUCLOCK_SCHED in linux/posix-timers.h."""
     try:
         return time.clock_gettime_ns(~pid << 3 | 2)
     except OSError:
-        return otherwise
+        return None
 
 
 def _schedstat(folder: str) -> Cpu | None:

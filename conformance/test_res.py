@@ -4,7 +4,7 @@ import pytest
 
 from wnohang.requirement import verifies
 from wnohang.server import Server
-from wnohang.stimuli.company import all_go_on, all_stay, present, with_each_loop
+from wnohang.stimuli.company import all_go_on, all_stay, present, several, with_each_loop
 from wnohang.stimuli.crowd import all_served
 from wnohang.stimuli.faults import (
     REFUSALS,
@@ -17,17 +17,23 @@ from wnohang.stimuli.faults import (
 from wnohang.stimuli.memory import grows_at_most
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.quiet import is_quiet, is_terse
-from wnohang.stimuli.shortage import exhaust, exhaust_each, handed_to, no_descriptors, served_or_turned_away
+from wnohang.stimuli.shortage import (
+    all_last,
+    exhaust,
+    exhaust_each,
+    handed_to,
+    no_descriptors,
+    served_or_turned_away,
+)
 
 
 @verifies("RES-1", form="stress")
 def test_running_out_of_descriptors_ends_nothing(server: Server) -> None:
     """Running out of descriptors ends neither the server nor any session."""
-    others = [*present(server, one_is_enough=True), *with_each_loop(server)]
+    others = [*several(server), *with_each_loop(server)]
     with no_descriptors(server):
-        exhaust(server)
-        for client in others:
-            client.finish()
+        exhaust(server, others)
+        all_last(server, others)
         server.confirm_survival()
 
 

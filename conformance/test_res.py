@@ -10,11 +10,11 @@ from wnohang.stimuli.faults import (
     REFUSALS,
     SHORTAGES,
     accept_fails,
-    acceptors,
     no_worker_can_be_made,
     no_worker_is_made,
 )
 from wnohang.stimuli.memory import grows_at_most
+from wnohang.stimuli.pools import Pool
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.quiet import is_quiet, is_terse
 from wnohang.stimuli.shortage import (
@@ -66,7 +66,7 @@ def test_workers_that_clients_are_handed_to_recover(server: Server) -> None:
 @pytest.mark.parametrize("shortage", SHORTAGES)
 def test_an_accept_that_fails_ends_nothing(server: Server, shortage: str) -> None:
     """Running out of descriptors ends neither the server nor any session."""
-    pool = acceptors(server)
+    pool = Pool(server)
     others = present(server, one_is_enough=True)
     accept_fails(server, SHORTAGES[shortage], pool, others)
     all_go_on(server, others)

@@ -15,6 +15,7 @@ from wnohang.stimuli.interruptions import (
     signal_in_wait,
     storm,
 )
+from wnohang.stimuli.pools import Pool
 from wnohang.verdict import NotApplicable
 
 
@@ -65,8 +66,9 @@ def test_a_storm_of_signals_loses_nothing(server: Server) -> None:
 @pytest.mark.parametrize("use", [1, 2, 3])
 def test_every_slow_call_survives_an_interruption(server: Server, use: int) -> None:
     """Every slow call of the server survives EINTR at each of its uses."""
+    pool = Pool(server)
     others = present(server, one_is_enough=True)
-    each_slow_call_is_interrupted(server, others, use)
+    each_slow_call_is_interrupted(server, pool, others, use)
     all_go_on(server, others)
 
 

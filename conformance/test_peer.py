@@ -6,8 +6,9 @@ from wnohang.requirement import Trait, verifies
 from wnohang.server import Server
 from wnohang.stimuli.company import all_go_on, present
 from wnohang.stimuli.crashes import crashes, given_up, idle, rebooted
-from wnohang.stimuli.faults import accept_is_aborted, accept_is_aborted_for_each, acceptors
+from wnohang.stimuli.faults import accept_is_aborted, accept_is_aborted_for_each
 from wnohang.stimuli.mishaps import abort_in_the_queue
+from wnohang.stimuli.pools import Pool
 from wnohang.stimuli.searching import before, find_timer
 from wnohang.stimuli.victim import STAGES, bring_to, kill_owner
 from wnohang.verdict import at_most
@@ -25,7 +26,7 @@ def test_an_aborted_connection_harms_nobody(server: Server) -> None:
 @verifies("PEER-1", traps=("accept",))
 def test_an_aborted_connection_that_accept_reports_harms_nobody(server: Server) -> None:
     """A connection that is aborted before accept returns harms nobody."""
-    pool = acceptors(server)
+    pool = Pool(server)
     others = present(server, one_is_enough=True)
     accept_is_aborted(server)
     all_go_on(server, others).close()

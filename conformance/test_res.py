@@ -4,30 +4,36 @@ import pytest
 
 from wnohang.requirement import verifies
 from wnohang.server import Server
-from wnohang.stimuli.company import all_go_on, all_stay, present, with_each_loop
+from wnohang.stimuli.company import all_go_on, all_stay, present, several, with_each_loop
 from wnohang.stimuli.crowd import all_served
 from wnohang.stimuli.faults import (
     REFUSALS,
     SHORTAGES,
     accept_fails,
-    acceptors,
     no_worker_can_be_made,
     no_worker_is_made,
 )
 from wnohang.stimuli.memory import grows_at_most
+from wnohang.stimuli.pools import Pool
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.quiet import is_quiet, is_terse
-from wnohang.stimuli.shortage import exhaust, exhaust_each, handed_to, no_descriptors, served_or_turned_away
+from wnohang.stimuli.shortage import (
+    all_last,
+    exhaust,
+    exhaust_each,
+    handed_to,
+    no_descriptors,
+    served_or_turned_away,
+)
 
 
 @verifies("RES-1", form="stress")
 def test_running_out_of_descriptors_ends_nothing(server: Server) -> None:
     """Running out of descriptors ends neither the server nor any session."""
-    others = [*present(server, one_is_enough=True), *with_each_loop(server)]
+    others = [*several(server), *with_each_loop(server)]
     with no_descriptors(server):
-        exhaust(server)
-        for client in others:
-            client.finish()
+        exhaust(server, others)
+        all_last(server, others)
         server.confirm_survival()
 
 
@@ -60,7 +66,7 @@ def test_workers_that_clients_are_handed_to_recover(server: Server) -> None:
 @pytest.mark.parametrize("shortage", SHORTAGES)
 def test_an_accept_that_fails_ends_nothing(server: Server, shortage: str) -> None:
     """Running out of descriptors ends neither the server nor any session."""
-    pool = acceptors(server)
+    pool = Pool(server)
     others = present(server, one_is_enough=True)
     accept_fails(server, SHORTAGES[shortage], pool, others)
     all_go_on(server, others)

@@ -56,7 +56,7 @@ def test_all_get_their_turn(server: Server) -> None:
 
 
 @verifies("SYNC-4")
-@pytest.mark.parametrize("request_line", ["INCR", "GET"])
+@pytest.mark.parametrize("request_line", ["INCR", "GET", "HELLO"])
 def test_nobody_waits_for_a_client_that_does_not_read(server: Server, request_line: str) -> None:
     """The lock is not held while the server waits for a client."""
     if Trait.CONCURRENT not in server.traits:

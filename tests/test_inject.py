@@ -357,16 +357,21 @@ def test_what_was_entered_and_where_it_slept_is_told(trapped: Trapped) -> None:
     assert server.faults.counts_by_thread()[worker] == counts[worker]
 
 
-def test_whether_calls_are_restarted_is_read_from_rt_sigaction(trapped: Trapped) -> None:
-    server = trapped("c/fork", trap=(*inject.IO, *inject.HANDLERS))
-    assert fairness.handlers(server.main, server.faults) == [fairness.Handler(17, False)]
-    assert fairness.handlers(server.main) == [fairness.Handler(17, None)]
-    client = server.connect()
-    client.engage()
-    (worker,) = server.workers(client)
-    assert fairness.may_meet_eintr(worker, "receive", server.faults)
-    thread = trapped("c/thread")
-    assert not fairness.may_meet_eintr(thread.main, "epoll_wait", thread.faults)
+@pytest.mark.parametrize(
+    ("name", "interrupts"), [("c/fork", [signal.SIGCHLD]), ("base/fork", [])], ids=["without SA_RESTART", "with it"]
+)
+def test_whether_calls_are_restarted_is_read_from_rt_sigaction(
+    trapped: Trapped, name: str, interrupts: list[int]
+) -> None:
+    """Both have a handler of SIGCHLD, and a child. A call that is never restarted ends with EINTR in either."""
+    server = trapped(name, trap=(*inject.IO, *inject.HANDLERS))
+    server.connect().engage()
+    in_accept = server.faults.inject("accept", errno.EINTR)
+    server.connect().exchange()
+    happens(server, in_accept)
+    hit = in_accept.history[0]
+    assert fairness.could_have_interrupted(hit, "accept", server.faults) == interrupts
+    assert fairness.could_have_interrupted(hit, "poll", server.faults) == [signal.SIGCHLD]
 
 
 def test_a_signal_counts_only_where_the_thread_could_have_met_it(trapped: Trapped) -> None:

@@ -7,10 +7,8 @@ a process ends a call: epoll_wait, and calls on sockets with a timeout.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wnohang.inject.faults import Faults, Injected
-from wnohang.observe import caught_signals, process
+from wnohang.observe import process
 
 SA_RESTART = 0x10000000
 # Calls that end with EINTR after any handler, SA_RESTART or not (signal(7)).
@@ -19,30 +17,10 @@ NEVER_RESTARTED = ("select", "poll", "epoll_wait")
 _OF_THE_LIBRARY = (32, 33, 34)
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """A signal that a process catches. `restarts`: calls are restarted; None: not known (`HANDLERS` not trapped)."""
-
-    signum: int
-    restarts: bool | None
-
-
-def handlers(pid: int, faults: Faults | None = None) -> list[Handler]:
-    """What a process catches now, by its SigCgt; whether calls are restarted, by what it was seen to ask for.
-
-    A child has its parent's handlers, unless it was seen to install its own.
-    """
-    flags = _flags(pid, faults) if faults is not None else {}
-    return [
-        Handler(signum, bool(flags[signum] & SA_RESTART) if signum in flags else None)
-        for signum in sorted(caught_signals(pid))
-        if signum not in _OF_THE_LIBRARY
-    ]
-
-
 def could_have_interrupted(hit: Injected, call: str, faults: Faults) -> list[int]:
     """The signals by which a kernel could have done the same to that very thread, at that very moment.
 
+    Where it was not seen whether calls are restarted, they are taken to be interrupted: the flag is not the default.
     A handler that the parent installed does not count in a child that has reset it, a signal that the thread blocks
     does not, and neither does SIGCHLD where there are no children: the thread cannot meet them.
     """
@@ -69,14 +47,3 @@ def _flags(pid: int, faults: Faults, parent: int = 0) -> dict[int, int]:
         known = process(pid)
         pid = known.ppid if known is not None else parents.get(pid, 0)
     return found
-
-
-def may_meet_eintr(pid: int, call: str, faults: Faults | None = None) -> bool:
-    """Whether a kernel could let this family of calls end with EINTR in this process, by a signal that it catches.
-
-    Where it is not known whether calls are restarted, they are taken to be interrupted: the flag is not the default.
-    """
-    caught = handlers(pid, faults)
-    if call in NEVER_RESTARTED:
-        return bool(caught)
-    return any(not each.restarts for each in caught)

@@ -13,6 +13,8 @@ from wnohang.verdict import Violation, at_least, proving
 _FOR_EACH_LOOP = 8
 # Of a larger pool only so many clients are looked after.
 _MOST = 64
+# Among so many are the one who came first, the one who came last, and some who are neither.
+_SEVERAL = 4
 
 
 def present(server: Server, *, one_is_enough: bool = False) -> list[Client]:
@@ -22,6 +24,28 @@ def present(server: Server, *, one_is_enough: bool = False) -> list[Client]:
     for _ in range(count):  # one after the other: two accepted in a row are CONC-7's business
         clients.append(server.connect())
         clients[-1].engage()
+    return clients
+
+
+def several(server: Server) -> list[Client]:
+    """As `present`: so many that whoever picks one of them has a choice, and so few that another one is still accepted.
+
+    A pool of workers that does not hold as many has one of them leave, for whom it would not come back to accept.
+    """
+    if Trait.CONCURRENT not in server.traits:
+        return []
+    clients: list[Client] = []
+    for _ in range(max(1, min(_SEVERAL, server.target.clients - 1))):
+        client = server.connect()
+        try:
+            client.engage()
+        except Violation as violation:  # how many it must serve at once is CONC-3's business
+            if violation.fatal or not clients:
+                raise
+            client.close()
+            clients.pop().close()
+            break
+        clients.append(client)
     return clients
 
 

@@ -9,7 +9,9 @@ from wnohang.client import Client
 from wnohang.inject import FAMILIES, HANDLERS, Injected, fairness
 from wnohang.inject.families import family
 from wnohang.server import Server
+from wnohang.stimuli.faults import accept_fails_for_each
 from wnohang.stimuli.interruptions import NATURAL
+from wnohang.stimuli.pools import Pool
 from wnohang.verdict import NotApplicable, Violation
 
 # Where a server waits for its clients. What is added is not a slow call: it tells which signals are caught, and how.
@@ -18,10 +20,11 @@ SLOW_TRAPS = (*_WAITING, *HANDLERS)
 _COME_BY_THEMSELVES = (signal.SIGCHLD, signal.SIGALRM, *NATURAL)
 
 
-def each_slow_call_is_interrupted(server: Server, others: list[Client], use: int) -> None:
+def each_slow_call_is_interrupted(server: Server, pool: Pool, others: list[Client], use: int) -> None:
     """One call after the other: its use of this number fails with EINTR, and all go on talking meanwhile.
 
-    NotApplicable when it never waits.
+    Where a worker of the `pool` does not come back to accept from that, the next one of each. NotApplicable when it
+    never waits.
     """
     server.rest()
     calls = {family(name) for name in server.faults.seen()} | _sending(server)
@@ -30,6 +33,9 @@ def each_slow_call_is_interrupted(server: Server, others: list[Client], use: int
         fault = server.faults.inject(call, errno.EINTR, at=use)
         try:
             _talk(server, others)
+            if call == "accept" and fault.fired and pool.has_lost(fault.history[-1]):
+                fault = accept_fails_for_each(server, errno.EINTR, pool, others)
+                _talk(server, others)
         except Violation as violation:
             if not fault.fired:
                 raise

@@ -11,35 +11,21 @@ from dataclasses import dataclass
 
 from wnohang.client import Client
 from wnohang.inject import Fault
-from wnohang.observe import Unobservable, blocked_in, holders, threads, waits
+from wnohang.observe import holders, threads
 from wnohang.server import Server
+from wnohang.stimuli.pools import Pool
 from wnohang.stimuli.shortage import no_processes
-from wnohang.trace.calls import ACCEPT
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Observable, Violation, at_least, proving
 
 # What accept(2) may fail with for want of something that comes back.
 SHORTAGES = {"EMFILE": errno.EMFILE, "ENFILE": errno.ENFILE, "ENOBUFS": errno.ENOBUFS, "ENOMEM": errno.ENOMEM}
 # fork(2), pthread_create(3).
 REFUSALS = {"EAGAIN": errno.EAGAIN, "ENOMEM": errno.ENOMEM}
-# A larger pool is treated as one worker is: it would take long until each has met the fault.
-_POOL = 32
 # Halves of halves: a buffer of 4 KiB leaves in so many pieces, and the next one begins with one.
 _PIECES = 16
 
 
-def acceptors(server: Server) -> list[int]:
-    """The threads that wait in accept, of a server at rest: several where workers of a pool take their clients.
-
-    One of them that does not survive a fault is hidden by the others, until each of them has met it. None where they
-    are too many, or it is not permitted to look.
-    """
-    with contextlib.suppress(Unobservable):
-        found = [tid for pid in server.listening() for tid in threads(pid) if blocked_in(pid, tid) in ACCEPT]
-        return found if len(found) <= _POOL else []
-    return []
-
-
-def accept_fails(server: Server, number: int, pool: list[int], others: list[Client]) -> None:
+def accept_fails(server: Server, number: int, pool: Pool, others: list[Client]) -> None:
     """The next accept fails with this errno while a client is at the door, who may be turned away or served late.
 
     Where a worker of the `pool` does not come back from that, it is then the next accept of each: of those who serve
@@ -49,18 +35,20 @@ def accept_fails(server: Server, number: int, pool: list[int], others: list[Clie
     struck = come_until(server, server.faults.inject("accept", number))
     server.rest()  # it may turn away whoever is at the door (libuv does): that is over before another client comes
     struck.close()
-    if len(pool) > 1 and not _has_come_back(server):
-        fault = server.faults.inject("accept", number, each=pool)
-        for client in _seated(server, len(pool) - 1 - len(others)):
-            client.close()
-        server.rest()
-        server.saw("kit", f"injects it at {fault.fired} other threads of {len(pool)}, and so on")
+    if pool.has_lost(server.faults.history()[-1]):
+        accept_fails_for_each(server, number, pool, others)
 
 
-def _has_come_back(server: Server) -> bool:
-    """Whether the thread that met the last fault waits for the next client, or for a moment before that."""
-    last = server.faults.history()[-1]
-    return any(each.tid == last.thread and (each.limited or each.call in ACCEPT) for each in waits([last.process]))
+def accept_fails_for_each(server: Server, number: int, pool: Pool, others: list[Client]) -> Fault:
+    """The next accept of each other one of the pool: who serves one of the `others` meets it when these have left."""
+    first = server.faults.history()[-1].thread  # it may rightly wait until somebody leaves, and then nobody is left
+    members = [each for each in pool.members if each != first]
+    fault = server.faults.inject("accept", number, each=members)
+    for client in _seated(server, max(0, len(members) - len(others))):
+        client.close()
+    server.rest()
+    server.saw("kit", f"injects it at {fault.fired} of {len(members)} other threads, and so on")
+    return fault
 
 
 def accept_is_aborted(server: Server) -> None:
@@ -71,23 +59,22 @@ def accept_is_aborted(server: Server) -> None:
     struck.close()
 
 
-def accept_is_aborted_for_each(server: Server, pool: list[int]) -> None:
+def accept_is_aborted_for_each(server: Server, pool: Pool) -> None:
     """Where a worker of the `pool` has not come back from that: of the others, too, when they come back to accept."""
-    if len(pool) < 2:
-        return
     server.rest()
-    if _has_come_back(server):
+    if not pool.has_lost(server.faults.history()[-1]):
         return
     server.faults.clear()  # calls that are still held for the last fault go on
-    seated = _seated(server, len(pool) - 1)
-    fault = server.faults.abort(times=len(pool))
+    count = len(pool.members)
+    seated = _seated(server, count - 1)
+    fault = server.faults.abort(times=count)
     for client in seated:
         client.close()
     server.rest()
-    struck = [_knock(server) for _ in pool]
+    struck = [_knock(server) for _ in range(count)]
     with contextlib.suppress(Violation):
         injected = server.observable("connections aborted before accept", lambda: fault.fired)
-        injected.becomes(len(pool), within=server.times.quiet)
+        injected.becomes(count, within=server.times.quiet)
     fault.end()
     for client in struck:
         client.close()

@@ -8,9 +8,10 @@ import signal
 from collections.abc import Iterable
 
 from wnohang.client import Client
-from wnohang.observe import blocked_signals, caught_signals, current_call, process, threads
+from wnohang.observe import blocked_signals, caught_signals, process, threads
 from wnohang.requirement import Trait
 from wnohang.server import Server
+from wnohang.stimuli.pools import inside
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.workers import let_end
 from wnohang.trace import interrupt, wait_inside
@@ -37,16 +38,10 @@ def natural(pid: int, tid: int | None = None) -> list[int]:
 
 def threads_inside(server: Server, pids: Iterable[int], names: Iterable[str]) -> list[tuple[int, int]]:
     """Process and thread of those of the server that wait inside one of these calls now; NotApplicable when none do."""
-    wanted = frozenset(names)
     server.rest()
-    found = []
-    for pid in sorted(pids):
-        for tid in sorted(threads(pid)):
-            call = current_call(pid, tid)
-            if call is not None and call.name in wanted:
-                found.append((pid, tid))
+    found = inside(pids, names)
     if not found:
-        raise NotApplicable(f"no thread of the server waits in {' or '.join(sorted(wanted))}")
+        raise NotApplicable(f"no thread of the server waits in {' or '.join(sorted(names))}")
     return found
 
 
@@ -89,11 +84,22 @@ def child_ends_during_accept(server: Server) -> None:
 
 
 def signal_in_accept(server: Server) -> None:
-    """Where workers are processes one of them ends; elsewhere a signal that is caught, for each who accepts."""
+    """Where workers are processes one of them ends; elsewhere a signal that is caught, for each who accepts.
+
+    Where one of a pool at a time calls accept, and has ended of that, it is the next one's turn.
+    """
     if Trait.FORKING in server.traits:
         child_ends_during_accept(server)
-    else:
+        return
+    for _ in range(_ACCEPTORS):
+        inside_accept = threads_inside(server, server.listening(), ACCEPT)
         interrupt_inside(server, server.listening(), ACCEPT, most=_ACCEPTORS)
+        living = server.living()
+        if all(pid in living and tid in threads(pid) for pid, tid in inside_accept):
+            return
+        server.rest()
+        if not inside(server.listening(), ACCEPT):
+            return  # nobody is left to accept: the next client tells
 
 
 def signal_in_receive(server: Server, client: Client) -> None:

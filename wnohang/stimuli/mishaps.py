@@ -84,6 +84,7 @@ def reset_in_send(server: Server, *, half_closed_first: bool = True) -> None:
     """
     client = server.connect(narrow=True)
     pressure = Pressure(client)
+    client.engage()  # one who is not served pays for whoever was reset before: that is no lack of proof
     pressure.fill()
     if half_closed_first:
         client.half_close()
@@ -91,6 +92,7 @@ def reset_in_send(server: Server, *, half_closed_first: bool = True) -> None:
         with proving("the FIN has arrived while the server is blocked in send"):
             state.becomes("has the FIN")
     client.reset()
+    server.rest()  # whoever is served before the reset was met tells nothing of what it does
 
 
 def _state(client: Client) -> str:

@@ -104,14 +104,16 @@ def no_processes(server: Server) -> Iterator[None]:
         server.timeline.add("kit", "the old limit on processes is back")
 
 
-def exhaust(server: Server) -> list[Client]:
+def exhaust(server: Server, others: Iterable[Client] = ()) -> list[Client]:
     """Connect until a client is left waiting, or turned away; the clients that are left.
 
     Whoever is blocked in accept has reserved its descriptor already: the first connection still succeeds, and in a pool
-    the first of each process, or thread.
+    the first of each process, or thread. The `others` talk before each: whoever ends them does it for want of room, and
+    not because they were silent for long.
     """
     limited = server.listening()
     for _ in range(2 * sum(len(threads(pid)) for pid in limited) + 3):
+        _talk(server, others)
         client = server.connect_at_once(1)[0]  # its greeting, if there is one, is not waited for
         client.ask()
         if _is_left_alone(server, client):
@@ -121,6 +123,23 @@ def exhaust(server: Server) -> list[Client]:
     if server.listening() - limited:
         raise NotApplicable("processes that accept are born as clients come, each with descriptors of its own")
     raise Inconclusive("the server went on accepting although it may open no descriptor")
+
+
+def all_last(server: Server, others: list[Client]) -> None:
+    """Their sessions go on while the shortage lasts: to make room, one may be ended at each attempt to accept."""
+    budget = Budget(server.times.quiet)
+    while not budget.is_over():
+        _talk(server, others)
+        budget.pause()
+    for client in others:
+        client.finish()
+
+
+def _talk(server: Server, clients: Iterable[Client]) -> None:
+    """An exchange of each, where a session outlives it."""
+    if server.dialect.keeps:
+        for client in clients:
+            client.exchange()
 
 
 def served_or_turned_away(server: Server) -> None:

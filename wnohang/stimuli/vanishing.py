@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wnohang.client import Client
-from wnohang.observe import blocked_in, threads
 from wnohang.server import Server
 from wnohang.stimuli.faults import come_until
+from wnohang.stimuli.pools import inside
 from wnohang.trace.calls import ACCEPT
 from wnohang.verdict import Violation
 
@@ -26,7 +26,7 @@ def vanishes_before_accept(server: Server, others: list[Client]) -> None:
 
 
 def _who_accepts(server: Server) -> str:
-    asleep = [tid for pid in server.living() for tid in sorted(threads(pid)) if blocked_in(pid, tid) in ACCEPT]
+    asleep = [tid for _, tid in inside(server.living(), ACCEPT)]
     return f"; thread {', '.join(map(str, asleep))} sleeps in accept" if asleep else ""
 
 

@@ -4,11 +4,24 @@
 #include <pthread.h>
 
 enum { WORKERS = 8 };
+#ifdef IN_TURN /* one at a time calls accept, and the others wait for that */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+static int next_client(int listener)
+{
+    pthread_mutex_lock(&turn);
+    int fd = accept(listener, NULL, NULL), error = errno;
+    pthread_mutex_unlock(&turn);
+    errno = error;
+    return fd;
+}
+#else
+#define next_client(listener) accept(listener, NULL, NULL)
+#endif
 
 static void *work(void *argument)
 {
     for (;;) {
-        int fd = accept((int)(intptr_t)argument, NULL, NULL);
+        int fd = next_client((int)(intptr_t)argument);
         if (fd < 0 && (errno == ENFILE || errno == ECONNABORTED))
             return NULL;
         if (fd < 0) {

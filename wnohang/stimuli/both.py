@@ -31,6 +31,7 @@ class Both:
     def __init__(self, preemption: Preemption, tracer: Tracer, kind: Kind) -> None:
         """`kind`: what A asks, and B at first."""
         self.tracer = tracer
+        self.patience = preemption.server.times.patience
         self._preemption = preemption
         worker, others = Worker(preemption.process, preemption.thread), preemption.others[0].worker
         self.a = Bystander(preemption.stepped, worker, others, kind)
@@ -64,7 +65,7 @@ class Both:
 
     def answered(self, each: Bystander) -> int:
         """Its answer, for which nobody has to do anything any more."""
-        self.tracer.until(each.client.has_input, f"{each.client.name} is answered")
+        self.tracer.until(each.is_answered, f"{each.client.name} is answered")
         self._preemption.take(each)
         return self._preemption.sweep.history[-1].answer or 0
 
@@ -82,12 +83,12 @@ class Both:
         return f"{client.name}'s worker was held at {self.place(step)}"
 
     def place(self, step: Step) -> str:
-        """In words."""
-        return str(locate(self._preemption.process, step.place, step.stack))
+        """In words. Who called it is not looked for: the stack is another one by now."""
+        return str(locate(self._preemption.process, step.place))
 
 
 def _heard_or_waits(each: Bystander) -> bool:
-    return each.client.has_input() or each.waits()
+    return each.is_answered() or each.waits()
 
 
 def each_once(steps: list[Step]) -> list[Step]:

@@ -21,7 +21,7 @@ from wnohang.observe import blocked_in
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.bystander import Bystander, Company
+from wnohang.stimuli.bystander import Bystander, Company, hurry
 from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, converse, increment
 from wnohang.stimuli.intrusion import intrude
 from wnohang.stimuli.lateness import nobody_comes_late
@@ -130,6 +130,9 @@ class Preemption:
                 self._let_others_ask(tracer, step)
                 if self._someone_waits and step.blocked is not None:
                     self._all_wait(tracer, worker, step)
+                elif step.blocked in RECEIVE and self._hears_the_rest(tracer, worker):
+                    sweep.whole = True
+                    break
                 if self._someone_waits and until_one_waits:
                     sweep.whole = True
                     self._kill(worker)
@@ -137,6 +140,15 @@ class Preemption:
         self._note()
         self._finish(begun)
         return sweep
+
+    def _hears_the_rest(self, tracer: Tracer, worker: Traced) -> bool:
+        """A's worker waits for the next request, it seems: the end of the line may be on its way. Whether it came."""
+        while not worker.held and worker.ended is None:
+            hurry(self.stepped)
+            tracer.until(lambda: worker.held or worker.ended is not None or self.stepped.has_input(), "all is answered")
+            if self._is_answered():
+                return True
+        return False
 
     @property
     def _someone_waits(self) -> bool:
@@ -168,7 +180,7 @@ class Preemption:
             return True
         if step.number < self._nobodys_turn_before:
             return False
-        return any(other.asked is None or other.client.has_input() for other in self.others)
+        return any(other.asked is None or other.is_answered() for other in self.others)
 
     def _is_answered(self) -> bool:
         """Whether all that A has asked is answered, or its connection has ended."""
@@ -207,9 +219,9 @@ class Preemption:
             if other.asked is None and step.blocked is None:
                 other.begin()
                 other.asks_for_its_turn(tracer, self.server.times.quiet)
-                if other.client.has_input():  # A's worker does not have the interpreter
+                if other.is_answered():  # A's worker does not have the interpreter
                     self._nobodys_turn_before = step.number + _TWENTIETH
-            if other.asked is not None and other.client.has_input():
+            if other.asked is not None and other.is_answered():
                 self.take(other, step)
         waiting = self._someone_waits and (step.blocked is not None or step.number % _HUNDREDTH == 0)
         if waiting and any(other.asked is not None and other.sleeps_for_good() for other in self.others):
@@ -245,7 +257,7 @@ class Preemption:
     def take(self, other: Bystander, step: Step | None = None) -> None:
         """The one answer that is there."""
         asked, other.asked = other.asked or 0.0, None
-        (answer,) = self._numbers(other.client, other.client.socket.recv(64), 1)
+        (answer,) = self._numbers(other.client, other.answer(), 1)
         operation = Operation(other.client.name, other.kind, asked, time.monotonic(), answer)
         self.sweep.history.append(operation)
         if step is not None:
@@ -272,7 +284,8 @@ class Preemption:
             self.sweep.history.append(Operation(self.stepped.name, kind, begun, time.monotonic(), answer))
         for other in self.others:
             if other.asked is not None:
-                self.expect(other.client)
+                while not other.is_answered():
+                    self.expect(other.client)
                 self.take(other)
         if self.company is not None and self.company.has_acted:
             self.expect(self.company.speaker)

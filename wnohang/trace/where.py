@@ -79,11 +79,14 @@ class Code:
 
 
 def c_library(pid: int) -> Code:
-    """The code of the C library that a process has loaded; none where it is linked into the program."""
+    """The code of the C library that a process has loaded, and the kernel's part of it (vdso(7)).
+
+    Where it is linked into the program, that is not in it.
+    """
     return Code(
         (each.start, each.end)
         for each in mappings(pid)
-        if "x" in each.rights and _C_LIBRARY.match(each.path.rpartition("/")[2])
+        if "x" in each.rights and (each.path == "[vdso]" or _C_LIBRARY.match(each.path.rpartition("/")[2]))
     )
 
 

@@ -32,14 +32,18 @@ _MOST_STEPS = 3_000
 class Both:
     """After a sweep, whose history they continue. A is the one who was stepped, B the first of the others."""
 
-    def __init__(self, preemption: Preemption, tracer: Tracer, kind: Kind) -> None:
-        """`kind`: what A asks, and B at first."""
+    def __init__(self, preemption: Preemption, tracer: Tracer, kind: Kind, *, exchanged: bool = False) -> None:
+        """`kind`: what A asks, and B at first. `exchanged`: A is the other one, and B the one who was stepped."""
         self.tracer = tracer
         self.patience = preemption.server.times.patience
         self._preemption = preemption
-        worker, others = Worker(preemption.process, preemption.thread), preemption.others[0].worker
-        self.a = Bystander(preemption.stepped, worker, others, kind)
-        self.b = Bystander(preemption.others[0].client, others, worker, kind)
+        pair = [
+            (preemption.stepped, Worker(preemption.process, preemption.thread)),
+            (preemption.others[0].client, preemption.others[0].worker),
+        ]
+        (client, worker), (other, others) = reversed(pair) if exchanged else pair
+        self.a = Bystander(client, worker, others, kind)
+        self.b = Bystander(other, others, worker, kind)
         self.a.spins_after = self.b.spins_after = _SPINS_AFTER
         self.of_a, self.of_b = tracer.thread(worker.tid), tracer.thread(others.tid)
         self._judged = len(preemption.sweep.history)

@@ -70,14 +70,13 @@ def intrude(preemption: Preemption) -> None:
     server, threads = preemption.server, [preemption.thread, preemption.others[0].worker.tid]
     before, inside = around_the_lock(preemption.sweep.course)
     with Tracer(server.times, witness=server, threads=threads) as tracer:
-        both = Both(preemption, tracer, Kind.INCR)
         budget = Budget(_ENOUGH * server.times.scale, server.starvation)
         tried = held = 0
-        for was_held in _ways(both, before, inside):
+        for was_held in _ways(preemption, tracer, before, inside):
             tried, held = tried + 1, held + was_held
             if budget.left() <= 0:
                 break
-    names = f"{both.a.client.name}'s and {both.b.client.name}'s"
+    names = f"{preemption.stepped.name}'s and {preemption.others[0].client.name}'s"
     cut = "" if budget.left() > 0 else f"; that took {budget.seconds:.2g} s, and was enough"
     server.saw("kit", f"held {names} worker both, in {held} of {tried} ways around the lock{cut}")
 
@@ -92,12 +91,16 @@ def around_the_lock(course: list[tuple[Step, bool]]) -> tuple[list[Step], list[S
     return before[:_MOST_BEFORE], inside[:: -(-len(inside) // _MOST_INSIDE) or 1]
 
 
-def _ways(both: Both, before: list[Step], inside: list[Step]) -> Iterator[bool]:
+def _ways(preemption: Preemption, tracer: Tracer, before: list[Step], inside: list[Step]) -> Iterator[bool]:
     """One after the other; for each, whether both workers have come to where they were to be held."""
+    both = Both(preemption, tracer, Kind.INCR)
     yield from _all_impatient(both, inside)
     for own, others in product(before, inside):
         yield _past_the_lock(both, own, others)
     yield from _all_awake(both, inside)
+    both = Both(preemption, tracer, Kind.INCR, exchanged=True)  # some locks prefer one of two
+    for own, others in product(before, inside):
+        yield _past_the_lock(both, own, others)
 
 
 def _past_the_lock(both: Both, own: Step, others: Step) -> bool:

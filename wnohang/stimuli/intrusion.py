@@ -44,6 +44,8 @@ _ENOUGH = 6.0
 _WILLING = 0.5
 # What somebody is in who looks at the lock again and again.
 _SPINNING = AWAKE | {"sched_yield"}
+# And who does so after a while.
+_NAPPING = frozenset({"nanosleep", "clock_nanosleep", "restart_syscall"})
 _EXPECTED = "every increment counts, and has a number of its own"
 
 
@@ -241,6 +243,8 @@ def _goes_on(both: Both, count: int) -> bool:
         return True
     skipped = c_library(both.b.worker.pid)
     for step in both.of_b.steps(_MOST_STEPS):
+        if step.blocked in _NAPPING:
+            continue
         if step.blocked is not None or both.b.is_answered():
             return False
         count -= step.place not in skipped

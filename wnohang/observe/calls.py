@@ -22,6 +22,7 @@ _X86_64 = {
     24: "sched_yield", 41: "socket", 48: "shutdown", 56: "clone", 57: "fork", 59: "execve", 60: "exit", 62: "kill",
     231: "exit_group", 233: "epoll_ctl", 234: "tgkill", 257: "openat", 322: "execveat", 435: "clone3",
     208: "io_getevents", 333: "io_pgetevents",
+    69: "msgsnd", 70: "msgrcv", 242: "mq_timedsend", 243: "mq_timedreceive",
 }  # fmt: skip
 _GENERIC = {
     22: "epoll_pwait", 25: "fcntl", 32: "flock", 63: "read", 64: "write", 65: "readv", 66: "writev",
@@ -34,25 +35,29 @@ _GENERIC = {
     131: "tgkill", 134: "rt_sigaction", 135: "rt_sigprocmask", 139: "rt_sigreturn", 198: "socket", 210: "shutdown",
     215: "munmap", 220: "clone", 221: "execve", 222: "mmap", 281: "execveat", 435: "clone3",
     4: "io_getevents", 292: "io_pgetevents",
+    182: "mq_timedsend", 183: "mq_timedreceive", 188: "msgrcv", 189: "msgsnd",
 }  # fmt: skip
 _TABLES = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
+_NAMELESS = "syscall "
 _EVERY_NAME = frozenset(_X86_64.values()) | frozenset(_GENERIC.values())
 
 
 def call_name(number: int) -> str:
     """The name of a system call of this machine; "syscall 123" for one that the table lacks. Unobservable elsewhere."""
-    return _table().get(number, f"syscall {number}")
+    return _table().get(number, f"{_NAMELESS}{number}")
 
 
 def call_numbers(names: Iterable[str]) -> frozenset[int]:
     """The numbers of these calls on this machine; one that it does not have (fork on aarch64) has none.
 
-    ValueError for a name that no table holds: it would silently never be met.
+    ValueError for a name that no table holds: it would silently never be met. "syscall 123" names itself.
     """
     wanted = frozenset(names)
-    if unknown := wanted - _EVERY_NAME:
+    nameless = frozenset(each for each in wanted if each.startswith(_NAMELESS))
+    if unknown := wanted - _EVERY_NAME - nameless:
         raise ValueError(f"no system call is called {', '.join(sorted(unknown))} in the kit's table")
-    return frozenset(number for number, name in _table().items() if name in wanted)
+    named = frozenset(number for number, name in _table().items() if name in wanted)
+    return named | {int(each.removeprefix(_NAMELESS)) for each in nameless}
 
 
 def _table() -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ from wnohang.observe import blocked_in
 from wnohang.spec.linearizability import Kind, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.bystander import Bystander
 from wnohang.stimuli.pair import Worker
+from wnohang.stimuli.standstill import Stall, where_they_wait
 from wnohang.trace import Step, Tracer, arrives, locate
-from wnohang.verdict import Violation
+from wnohang.verdict import Inconclusive, Violation
 
 if TYPE_CHECKING:
     from wnohang.stimuli.preemption import Preemption
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 _SPINS_AFTER = 1_000_000
 # What a thread is in that is in no system call (proc_pid_syscall(5)).
 AWAKE = frozenset({"running", "outside"})
+# Seconds after which an answer is so late that it is looked whether the server stands still.
+_LATE = 0.1
 # Of a request that takes more instructions nobody knows which is met how often: an interpreter's.
 _MOST_STEPS = 3_000
 
@@ -28,13 +32,18 @@ _MOST_STEPS = 3_000
 class Both:
     """After a sweep, whose history they continue. A is the one who was stepped, B the first of the others."""
 
-    def __init__(self, preemption: Preemption, tracer: Tracer, kind: Kind) -> None:
-        """`kind`: what A asks, and B at first."""
+    def __init__(self, preemption: Preemption, tracer: Tracer, kind: Kind, *, exchanged: bool = False) -> None:
+        """`kind`: what A asks, and B at first. `exchanged`: A is the other one, and B the one who was stepped."""
         self.tracer = tracer
+        self.patience = preemption.server.times.patience
         self._preemption = preemption
-        worker, others = Worker(preemption.process, preemption.thread), preemption.others[0].worker
-        self.a = Bystander(preemption.stepped, worker, others, kind)
-        self.b = Bystander(preemption.others[0].client, others, worker, kind)
+        pair = [
+            (preemption.stepped, Worker(preemption.process, preemption.thread)),
+            (preemption.others[0].client, preemption.others[0].worker),
+        ]
+        (client, worker), (other, others) = reversed(pair) if exchanged else pair
+        self.a = Bystander(client, worker, others, kind)
+        self.b = Bystander(other, others, worker, kind)
         self.a.spins_after = self.b.spins_after = _SPINS_AFTER
         self.of_a, self.of_b = tracer.thread(worker.tid), tracer.thread(others.tid)
         self._judged = len(preemption.sweep.history)
@@ -63,8 +72,24 @@ class Both:
                 self.answered(each)
 
     def answered(self, each: Bystander) -> int:
-        """Its answer, for which nobody has to do anything any more."""
-        self.tracer.until(each.client.has_input, f"{each.client.name} is answered")
+        """Its answer, for which nobody has to do anything any more. Stall when the server stands still instead."""
+        silence, begun = self._preemption.silence, time.monotonic()
+        silence.begin()
+
+        def is_answered() -> bool:
+            if time.monotonic() - begun > _LATE:
+                silence.look()
+            return each.is_answered()
+
+        try:
+            self.tracer.until(is_answered, f"{each.client.name} is answered")
+        except Inconclusive:
+            if silence.proved:
+                raise Stall(
+                    f"{each.client.name}'s request is answered",
+                    f"it is not, and the server has stood still: {where_they_wait(each.client.server)}",
+                ) from None
+            raise
         self._preemption.take(each)
         return self._preemption.sweep.history[-1].answer or 0
 
@@ -82,12 +107,12 @@ class Both:
         return f"{client.name}'s worker was held at {self.place(step)}"
 
     def place(self, step: Step) -> str:
-        """In words."""
-        return str(locate(self._preemption.process, step.place, step.stack))
+        """In words. Who called it is not looked for: the stack is another one by now."""
+        return str(locate(self._preemption.process, step.place))
 
 
 def _heard_or_waits(each: Bystander) -> bool:
-    return each.client.has_input() or each.waits()
+    return each.is_answered() or each.waits()
 
 
 def each_once(steps: list[Step]) -> list[Step]:

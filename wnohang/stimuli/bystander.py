@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,9 +24,11 @@ _SOON = 3
 # A worker that has run so long for one request, in nanoseconds of its own time, is spinning: it waits for a lock.
 _SPINS_AFTER = 5_000_000
 # And one that has slept so often for one request naps until the lock is free.
-_NAPS = 16
+_NAPS, _FEW_NAPS = 16, 2
 # So often a thread falls asleep until it has asked for the interpreter: for its first 5 ms, and then again.
 _TURN = 2
+# Bytes of an answer, at most.
+_LONGEST = 64
 # No request: it is answered ERR.
 _NONSENSE = b"?\n"
 
@@ -37,11 +40,14 @@ class Bystander:
         """`held`: who is stepped meanwhile."""
         self.client, self.worker, self.kind = client, worker, kind
         self.spins_after = _SPINS_AFTER
+        self.naps = False  # it was seen to: from then on a few naps tell
         self.asked: float | None = None
         self._held = held
         self._effort: tuple[int, int] | None = None
         self._answers = select.poll()
         self._answers.register(client.socket, select.POLLIN)
+        self._heard = b""
+        self._ended = False
 
     def ask(self, tracer: Tracer) -> bool:
         """Ask, unless an answer is still out; whether it has come. If not, the worker waits for the held one."""
@@ -49,9 +55,24 @@ class Bystander:
         if self.asked is None:
             pause = _SOON
             self.begin()
-        if not self._answers.poll(pause):
+        if not (self._answers.poll(pause) and self.is_answered()):
             self.goes_as_far_as_it_can(tracer)
-        return self.client.has_input()
+        return self.is_answered()
+
+    def is_answered(self) -> bool:
+        """Whether a whole line has come, or nothing more will. Some send the number, and then the end of the line."""
+        if self.client.has_input():
+            data = self.client.socket.recv(_LONGEST)
+            self._heard += data
+            self._ended = not data
+            if b"\n" not in data:
+                hurry(self.client)
+        return self._ended or b"\n" in self._heard or len(self._heard) >= _LONGEST
+
+    def answer(self) -> bytes:
+        """What has come; nobody has to take it twice."""
+        heard, self._heard = self._heard, b""
+        return heard
 
     def begin(self) -> None:
         """Send the request."""
@@ -61,7 +82,7 @@ class Bystander:
     def goes_as_far_as_it_can(self, tracer: Tracer) -> None:
         """Until it is answered, or its worker waits for the held one; Inconclusive when it is just slow."""
         what = f"{self.client.name} is answered, or waits for a worker that is held"
-        tracer.until(lambda: self.waits() or self.client.has_input_within(0.0005), what)
+        tracer.until(lambda: self.waits() or (self.client.has_input_within(0.0005) and self.is_answered()), what)
 
     def asks_for_its_turn(self, tracer: Tracer, within: float) -> None:
         """Until it is answered, or its worker sleeps for good, or has napped twice, or `within` seconds are over.
@@ -73,7 +94,7 @@ class Bystander:
         slept = switches(pid).get(tid, 0)
 
         def is_due() -> bool:
-            if self.client.has_input() or switches(pid).get(tid, 0) - slept >= _TURN:
+            if self.is_answered() or switches(pid).get(tid, 0) - slept >= _TURN:
                 return True
             return self.sleeps_for_good()
 
@@ -96,7 +117,9 @@ class Bystander:
         ran, slept = self._effort_so_far()
         if self._effort is None:
             self._effort = (ran, slept)
-        return ran - self._effort[0] > self.spins_after or slept - self._effort[1] > _NAPS
+        napped = slept - self._effort[1]
+        self.naps = self.naps or napped > _NAPS
+        return ran - self._effort[0] > self.spins_after or napped > (_FEW_NAPS if self.naps else _NAPS)
 
     def _sleeps_for_the_held(self) -> bool:
         """Its request has been read, and nobody is at work on it: all but the held one sleep."""
@@ -111,6 +134,12 @@ class Bystander:
         pid, tid = self.worker
         used = per_task_cpu([pid]).get(tid)
         return (used.ran_ns if used is not None else 0), switches(pid).get(tid, 0)
+
+
+def hurry(client: Client) -> None:
+    """Acknowledge what has come: before that the rest is not sent (Nagle), and the kernel would take 40 ms (tcp(7))."""
+    if hasattr(socket, "TCP_QUICKACK"):
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 class Company:

@@ -49,7 +49,7 @@ def places_of(both: Both, most: int = _PLACES) -> list[Step]:
     for step in both.of_a.steps(_MOST_STEPS):
         if step.blocked is None and step.place not in skipped:
             steps.append(step)
-        if both.a.client.has_input():
+        if both.a.is_answered():
             break
     else:
         steps = []
@@ -75,7 +75,7 @@ def _increment(both: Both) -> int | None:
     both.b.kind = Kind.INCR
     both.b.begin()
     both.b.goes_as_far_as_it_can(both.tracer)
-    return both.answered(both.b) if both.b.client.has_input() else None
+    return both.answered(both.b) if both.b.is_answered() else None
 
 
 def _late(both: Both, early: Step, step: Step | None) -> bool:
@@ -105,7 +105,5 @@ def _where(both: Both, step: Step | None) -> str:
 def _is_about_to_send(both: Both) -> bool:
     both.of_b.aim(*SEND)
     both.b.begin()
-    both.tracer.until(
-        lambda: both.of_b.held or both.b.client.has_input() or both.b.waits(), f"{both.of_b} comes to send"
-    )
+    both.tracer.until(lambda: both.of_b.held or both.b.is_answered() or both.b.waits(), f"{both.of_b} comes to send")
     return both.of_b.held

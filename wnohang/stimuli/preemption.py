@@ -22,13 +22,13 @@ from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.anew import increments_anew, readings_anew
-from wnohang.stimuli.bystander import Bystander, Company
+from wnohang.stimuli.bystander import Bystander, Company, hurry
 from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, converse, increment
 from wnohang.stimuli.intrusion import intrude
 from wnohang.stimuli.lateness import nobody_comes_late
 from wnohang.stimuli.pair import pair_of_workers
 from wnohang.stimuli.runtimes import managed, takes_turns
-from wnohang.stimuli.standstill import Standstill, where_they_wait
+from wnohang.stimuli.standstill import Stall, Standstill, where_they_wait
 from wnohang.trace import Step, Traced, Tracer, c_library, locate
 from wnohang.trace.calls import RECEIVE
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, proving
@@ -60,10 +60,6 @@ class Sweep:
     steps: int = 0
     waited: int = 0
     whole: bool = False
-
-
-class Stall(Violation):
-    """The server was seen to stand still with requests unanswered."""
 
 
 class Preemption:
@@ -131,6 +127,9 @@ class Preemption:
                 self._let_others_ask(tracer, step)
                 if self._someone_waits and step.blocked is not None:
                     self._all_wait(tracer, worker, step)
+                elif step.blocked in RECEIVE and self._hears_the_rest(tracer, worker):
+                    sweep.whole = True
+                    break
                 if self._someone_waits and until_one_waits:
                     sweep.whole = True
                     self._kill(worker)
@@ -138,6 +137,15 @@ class Preemption:
         self._note()
         self._finish(begun)
         return sweep
+
+    def _hears_the_rest(self, tracer: Tracer, worker: Traced) -> bool:
+        """A's worker waits for the next request, it seems: the end of the line may be on its way. Whether it came."""
+        while not worker.held and worker.ended is None:
+            hurry(self.stepped)
+            tracer.until(lambda: worker.held or worker.ended is not None or self.stepped.has_input(), "all is answered")
+            if self._is_answered():
+                return True
+        return False
 
     @property
     def _someone_waits(self) -> bool:
@@ -169,7 +177,7 @@ class Preemption:
             return True
         if step.number < self._nobodys_turn_before:
             return False
-        return any(other.asked is None or other.client.has_input() for other in self.others)
+        return any(other.asked is None or other.is_answered() for other in self.others)
 
     def _is_answered(self) -> bool:
         """Whether all that A has asked is answered, or its connection has ended."""
@@ -208,9 +216,9 @@ class Preemption:
             if other.asked is None and step.blocked is None:
                 other.begin()
                 other.asks_for_its_turn(tracer, self.server.times.quiet)
-                if other.client.has_input():  # A's worker does not have the interpreter
+                if other.is_answered():  # A's worker does not have the interpreter
                     self._nobodys_turn_before = step.number + _TWENTIETH
-            if other.asked is not None and other.client.has_input():
+            if other.asked is not None and other.is_answered():
                 self.take(other, step)
         waiting = self._someone_waits and (step.blocked is not None or step.number % _HUNDREDTH == 0)
         if waiting and any(other.asked is not None and other.sleeps_for_good() for other in self.others):
@@ -246,7 +254,7 @@ class Preemption:
     def take(self, other: Bystander, step: Step | None = None) -> None:
         """The one answer that is there."""
         asked, other.asked = other.asked or 0.0, None
-        (answer,) = self._numbers(other.client, other.client.socket.recv(64), 1)
+        (answer,) = self._numbers(other.client, other.answer(), 1)
         operation = Operation(other.client.name, other.kind, asked, time.monotonic(), answer)
         self.sweep.history.append(operation)
         if step is not None:
@@ -273,7 +281,8 @@ class Preemption:
             self.sweep.history.append(Operation(self.stepped.name, kind, begun, time.monotonic(), answer))
         for other in self.others:
             if other.asked is not None:
-                self.expect(other.client)
+                while not other.is_answered():
+                    self.expect(other.client)
                 self.take(other)
         if self.company is not None and self.company.has_acted:
             self.expect(self.company.speaker)
@@ -342,8 +351,9 @@ def no_increment_is_lost(server: Server) -> None:
     if len(sweep.places) + sweep.waited < 2:
         raise Inconclusive(f"{preemption.stepped.name}'s worker was not preempted: {sweep.steps} steps")
     _one_order_explains(preemption, "every increment counts, and has a number of its own")
-    intrude(preemption)
-    increments_anew(preemption)
+    with _stalls_are_another_duty():
+        intrude(preemption)
+        increments_anew(preemption)
 
 
 def reads_fit_in_between(server: Server) -> None:
@@ -363,8 +373,9 @@ def reads_fit_in_between(server: Server) -> None:
         preemption.bring_to(_BEFORE_A_CARRY)
         preemption.run()
     _one_order_explains(preemption, "one order of all requests explains every answer")
-    nobody_comes_late(preemption)
-    readings_anew(preemption)
+    with _stalls_are_another_duty():
+        nobody_comes_late(preemption)
+        readings_anew(preemption)
 
 
 class _Reader(Preemption):

@@ -26,7 +26,7 @@ from wnohang.observe import (
 )
 from wnohang.requirement import Trait
 from wnohang.server import Server
-from wnohang.verdict import NotApplicable
+from wnohang.verdict import NotApplicable, Violation
 
 # So many looks in as long as patience; so many of them, the last ones, must show the same.
 _LOOKS, _ALIKE = 12, 8
@@ -34,6 +34,10 @@ _LOOKS, _ALIKE = 12, 8
 _SPOILT = 3
 # Python specialises its instructions while it runs, and moves by 80 bytes; a call from elsewhere is further away.
 _SLACK = 512
+
+
+class Stall(Violation):
+    """The server was seen to stand still with requests unanswered."""
 
 
 class _Seen(NamedTuple):

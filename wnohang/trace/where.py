@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wnohang.observe import Mapping, mapped_file, mappings, program, read_memory, words
-from wnohang.trace import lines
 from wnohang.trace.elf import virtual_address
 from wnohang.trace.traced import Traced
 
@@ -79,11 +78,14 @@ class Code:
 
 
 def c_library(pid: int) -> Code:
-    """The code of the C library that a process has loaded; none where it is linked into the program."""
+    """The code of the C library that a process has loaded, and the kernel's part of it (vdso(7)).
+
+    Where it is linked into the program, that is not in it.
+    """
     return Code(
         (each.start, each.end)
         for each in mappings(pid)
-        if "x" in each.rights and _C_LIBRARY.match(each.path.rpartition("/")[2])
+        if "x" in each.rights and (each.path == "[vdso]" or _C_LIBRARY.match(each.path.rpartition("/")[2]))
     )
 
 
@@ -130,6 +132,8 @@ def _in_file(pid: int, mapping: Mapping, place: int) -> Place:
 
 def _look_up(path: str, address: int) -> tuple[str, str, int]:
     if shutil.which("addr2line") is None:
+        from wnohang.trace import lines  # pyelftools takes a tenth of the kit's start, and seldom is it needed
+
         return lines.look_up(path, address)
     command = ["addr2line", "-f", "-C", "-e", path, hex(address)]
     try:

@@ -30,7 +30,8 @@ WRONG = {
     8: rf"A read \d+0 after B had been answered \d+1{HELD}INCR",
 }
 RIGHT = [2, 4, 7, 9, 10, 11]
-AT_ALL = r"anew at (\d+) of \1 instructions"
+# Of 60 to 100; those of a carry are met only at a carry.
+AT_ALL, FEW = re.compile(r"anew at (\d+) of (\d+) instructions"), 5
 
 
 @pytest.fixture
@@ -53,6 +54,14 @@ def started(nursery: Nursery, target: Target) -> Server:
 def said(server: Server) -> list[str]:
     """What the timeline holds of it."""
     return [each.what for each in server.timeline.events if " anew " in each.what]
+
+
+def assert_met(line: str) -> None:
+    """The worker was held at its instructions, and not at a few of them."""
+    found = AT_ALL.search(line)
+    assert found is not None, line
+    met, count = map(int, found.groups())
+    assert met >= count - FEW > 0, line
 
 
 @pytest.fixture(params=["at once", "step by step"])
@@ -90,7 +99,7 @@ def test_a_right_counter_passes_at_each_instruction(
     with started(nursery, counter(kept)) as server:
         judged(server)
         assert len(said(server)) == plans
-        assert re.search(AT_ALL, said(server)[0])
+        assert_met(said(server)[0])
 
 
 @pytest.mark.usefixtures("registers")
@@ -106,7 +115,7 @@ def test_who_has_to_wait_is_no_failure(nursery: Nursery, name: str) -> None:
     with started(nursery, Target(name, tuple(gallery.command(gallery.gallery()[name])), "counter")) as server:
         no_increment_is_lost(server)
         (line,) = said(server)
-    assert re.search(AT_ALL, line)
+    assert_met(line)
     assert "wait at 0" not in line
 
 

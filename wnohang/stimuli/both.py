@@ -47,7 +47,7 @@ class Both:
         self.a.spins_after = self.b.spins_after = _SPINS_AFTER
         self.of_a, self.of_b = tracer.thread(worker.tid), tracer.thread(others.tid)
         self._judged = len(preemption.sweep.history)
-        self._number = max((each.answer or 0 for each in preemption.sweep.history), default=preemption.start)
+        self.number = max((each.answer or 0 for each in preemption.sweep.history), default=preemption.start)
 
     def a_comes_to(self, step: Step) -> bool:
         """A asks, and its worker is held there."""
@@ -96,10 +96,10 @@ class Both:
     def judge(self, expected: str, how: Callable[[], str]) -> None:
         """All that was asked is answered: Violation when what has come since the last time cannot be."""
         history = self._preemption.sweep.history
-        found = contradiction(history[self._judged :], self._number)
+        found = contradiction(history[self._judged :], self.number)
         if found is not None:
             raise Violation(expected, f"{found.sentence}\n{how()}")
-        self._number = max(self._number, *(each.answer or 0 for each in history[self._judged :]))
+        self.number = max([self.number, *(each.answer or 0 for each in history[self._judged :])])
         self._judged = len(history)
 
     def held_at(self, client: Client, step: Step) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Instructions of a reading outside the C library at which a worker is held, evenly spread: there are 60 to 110 of them.
 _PLACES = 120
-# Instructions of a reading with those of the C library, at most.
+# Instructions of a request with those of the C library, at most.
 _MOST_STEPS = 3_000
 
 
@@ -30,7 +30,7 @@ def nobody_comes_late(preemption: Preemption) -> None:
     server, threads = preemption.server, [preemption.thread, preemption.others[0].worker.tid]
     with Tracer(server.times, witness=server, threads=threads) as tracer:
         both = Both(preemption, tracer, Kind.GET)
-        places = _places(both)
+        places = places_of(both)
         early = next((step for step in places if _has_read(both, step)), None)
         if early is None:
             return
@@ -40,8 +40,8 @@ def nobody_comes_late(preemption: Preemption) -> None:
     )
 
 
-def _places(both: Both) -> list[Step]:
-    """A's worker is stepped through one reading."""
+def places_of(both: Both, most: int = _PLACES) -> list[Step]:
+    """Instructions of A's request at which its worker can be held, evenly spread; none where it takes too many."""
     skipped = c_library(both.a.worker.pid)
     steps = []
     both.of_a.run_to(*RECEIVE)
@@ -51,9 +51,11 @@ def _places(both: Both) -> list[Step]:
             steps.append(step)
         if both.a.is_answered():
             break
+    else:
+        steps = []
     both.all_go_on()
     found = each_once(steps)
-    return found[:: -(-len(found) // _PLACES) or 1]
+    return found[:: -(-len(found) // most) or 1]
 
 
 def _has_read(both: Both, step: Step) -> bool:

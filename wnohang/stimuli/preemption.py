@@ -21,6 +21,7 @@ from wnohang.observe import blocked_in
 from wnohang.requirement import Trait
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
+from wnohang.stimuli.anew import increments_anew, readings_anew
 from wnohang.stimuli.bystander import Bystander, Company, hurry
 from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, converse, increment
 from wnohang.stimuli.intrusion import intrude
@@ -352,6 +353,7 @@ def no_increment_is_lost(server: Server) -> None:
     _one_order_explains(preemption, "every increment counts, and has a number of its own")
     with _stalls_are_another_duty():
         intrude(preemption)
+        increments_anew(preemption)
 
 
 def reads_fit_in_between(server: Server) -> None:
@@ -373,6 +375,7 @@ def reads_fit_in_between(server: Server) -> None:
     _one_order_explains(preemption, "one order of all requests explains every answer")
     with _stalls_are_another_duty():
         nobody_comes_late(preemption)
+        readings_anew(preemption)
 
 
 class _Reader(Preemption):

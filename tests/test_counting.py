@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -12,9 +14,11 @@ import pytest
 from wnohang.launch import Target
 from wnohang.remote import RunningServer
 from wnohang.spec.linearizability import Kind, Operation
+from wnohang.stimuli.contention import all_get_their_turn
 from wnohang.stimuli.counting import Caller, converse, increment, read
-from wnohang.stimuli.history import mixed, one_order_explains, rises
-from wnohang.verdict import Times, Violation
+from wnohang.stimuli.history import concurrent_history, mixed, one_order_explains, rises
+from wnohang.stimuli.ration import Ration
+from wnohang.verdict import Budget, Inconclusive, Times, Violation
 
 Answer = Callable[[bytes], bytes]
 
@@ -23,6 +27,7 @@ class Server(socketserver.ThreadingTCPServer):
     """Answers each line with what `answer` makes of it; closes when that is empty."""
 
     allow_reuse_address = daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -150,3 +155,60 @@ def test_the_answers_of_one_connection_have_to_rise() -> None:
         caller.answered.append(Operation("A", Kind.INCR, 0, 1, 3))
         with pytest.raises(Violation, match=r"A's increments are answered in the order.*\nobserved: 3 after 4"):
             rises(caller)
+
+
+def slowly(answers: int | None = None) -> Answer:
+    """A right counter that takes its time inside its lock, 20 ms; or one that falls silent after so many answers."""
+    right, lock, number, never = counting(), threading.Lock(), itertools.count(1), threading.Event()
+
+    def answer(line: bytes) -> bytes:
+        with lock:
+            never.wait(30 if answers is not None and next(number) > answers else 0.02)
+            return right(line)
+
+    return answer
+
+
+def asked_less(server: RunningServer) -> list[str]:
+    """What the timeline says of it."""
+    return [event.what for event in server.timeline.events if event.what.startswith("asks for")]
+
+
+def test_a_slow_server_is_asked_what_it_can_answer_within_patience() -> None:
+    """Of 720 requests, and of 4,800, that took a quarter of a minute and more."""
+    with running(slowly()) as server:
+        whole = Budget(0)
+        history, start = concurrent_history(server, clients=6)
+        one_order_explains(server, history, start)
+        all_get_their_turn(server, clients=16, each=100, rounds=3)
+        assert whole.elapsed < 8 * server.times.patience
+        history_asked, turn_asked = asked_less(server)[:2]
+    assert re.fullmatch(r"asks for [2-5] of each client, and not for 120: a request takes \d\d\.\d ms", history_asked)
+    assert re.fullmatch(r"asks for 2 of each client, and not for 100: a request takes \d\d\.\d ms", turn_asked)
+
+
+def test_a_fast_server_is_asked_for_all() -> None:
+    with running(counting()) as server:
+        ration = Ration(server, 8)
+        ration.tried_by(server.connect(), 120)
+        assert ration.of(120) == 120
+        assert not asked_less(server)
+
+
+def test_what_a_round_has_shown_counts_for_the_next_one() -> None:
+    """A server may be slow with one request, and answer many at the same time."""
+    with running(counting()) as server:
+        ration = Ration(server, 10)
+        with ration.single():
+            threading.Event().wait(0.06)
+        assert ration.of(100, last=False) == ration.of(100) == 2
+        with ration.round(10):
+            threading.Event().wait(0.1)  # a millisecond each
+        assert 20 < ration.of(100, last=False) <= 25
+        assert 45 < ration.of(100) <= 50
+        assert not ration.is_used_up
+
+
+def test_who_is_slow_and_then_falls_silent_is_not_taken_for_slow() -> None:
+    with running(slowly(answers=30)) as server, pytest.raises(Inconclusive, match="requests were not answered"):
+        concurrent_history(server, clients=6)

@@ -10,6 +10,7 @@ from wnohang.server import Server
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.counting import AT_MOST_TIMES, REQUESTS, Caller, converse
 from wnohang.stimuli.history import mixed
+from wnohang.stimuli.ration import Ration
 from wnohang.stimuli.standstill import Standstill, where_they_wait
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation
 
@@ -29,19 +30,23 @@ def all_get_their_turn(server: Server, clients: int, each: int, rounds: int) -> 
     """All send `each` increments and readings at once, and again; Violation when some are never answered.
 
     Never: the server has ended, or has closed their connections, or is proved to stand still. One that moves is slow,
-    and gets longer; when a round alone has taken as long as patience, there is no other.
+    and gets longer; it is asked less from the beginning, and not again when the rounds have taken as long as patience.
     """
+    ration = Ration(server, clients)
+    first = server.connect()
+    ration.tried_by(first, each * rounds)
+    first.close()
     silence = Standstill(server)
     whole = Budget(AT_MOST_TIMES * server.times.patience, server.starvation)
     callers = [Caller(client, window=each) for client in server.connect_many(clients)]
-    for _ in range(rounds):
-        begun = whole.elapsed
+    for round_ in range(1, rounds + 1):
+        asked = ration.of(each, last=round_ == rounds)
         for number, caller in enumerate(callers):
-            caller.add(mixed(number, each))
-        while not converse(server, callers, silence):
-            _judge_silence(server, callers, silence, whole)
-        if whole.elapsed - begun > server.times.patience:
-            server.saw("kit", f"has no further round: this one took {whole.elapsed - begun:.1f} s")
+            caller.add(mixed(number, asked))
+        with ration.round(asked):
+            while not converse(server, callers, silence):
+                _judge_silence(server, callers, silence, whole)
+        if ration.is_used_up:
             break
     for caller in callers:
         caller.client.close()  # a pool may be full of them

@@ -1,0 +1,84 @@
+"""How much may be asked of a server that is slow: what it has shown so far decides, in time in which it could run.
+
+A server that takes a lock, and in it waits for a disk or sleeps, is right; thousands of requests at once would keep it
+busy for a minute. Asked as much as it can answer within patience it shows as many races: its slow requests meet anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wnohang.client import Client
+from wnohang.server import Server
+from wnohang.stimuli.counting import increment
+from wnohang.verdict import Budget
+
+# A round has at least so many requests of each client: all begin together, and once more when each has been there.
+_LEAST = 2
+# So often a server that seems slow is tried: the fastest answer tells, the others may have met a busy machine.
+_TRIES = 5
+
+
+class Ration:
+    """What is left of patience for all rounds of `clients` who ask at once, and how long one request takes."""
+
+    def __init__(self, server: Server, clients: int) -> None:
+        self._server = server
+        self._clients = clients
+        self._left = server.times.patience
+        self._pace: float | None = None
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether the rounds have lasted as long as all of them should."""
+        return self._left <= 0
+
+    def of(self, wanted: int, *, last: bool = True, within: float | None = None) -> int:
+        """So many requests of each client, `wanted` at the most. One round that is not the last leaves half the time.
+
+        `within`: so many seconds, in place of what is left.
+        """
+        seconds = within if within is not None else self._left if last else self._left / 2
+        pace = self._pace or 0.0
+        if wanted * self._clients * pace <= seconds:
+            return wanted
+        fitting = max(_LEAST, int(seconds / (self._clients * pace)))
+        if fitting >= wanted:
+            return wanted
+        self._server.saw(
+            "kit", f"asks for {fitting} of each client, and not for {wanted}: a request takes {pace * 1000:.1f} ms"
+        )
+        return fitting
+
+    @contextmanager
+    def single(self) -> Iterator[None]:
+        """One request, by itself. The fastest counts, until a round was seen: a worker's first one may be slow."""
+        with self._clock() as took:
+            yield
+        self._pace = min(took[0], self._pace) if self._pace is not None else took[0]
+
+    def tried_by(self, client: Client, each: int) -> int:
+        """A single increment, and more of them while it seems that `each` requests of each client are too many."""
+        for _ in range(_TRIES):
+            with self.single():
+                number = increment(client)
+            if each * self._clients * (self._pace or 0.0) <= self._left:
+                break
+        return number
+
+    @contextmanager
+    def round(self, each: int) -> Iterator[None]:
+        """All clients at once, so many requests of each."""
+        with self._clock() as took:
+            yield
+        self._left -= took[0]
+        self._pace = took[0] / (each * self._clients)
+
+    @contextmanager
+    def _clock(self) -> Iterator[list[float]]:
+        """How long it took, less the time in which the server was kept from running."""
+        took: list[float] = []
+        starved, budget = self._server.starvation(), Budget(0)
+        yield took
+        took.append(max(0.0, budget.elapsed - starved()))

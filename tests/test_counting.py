@@ -7,18 +7,19 @@ import re
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from wnohang.launch import Target
 from wnohang.remote import RunningServer
 from wnohang.spec.linearizability import Kind, Operation
-from wnohang.stimuli.contention import all_get_their_turn
+from wnohang.stimuli import contention
+from wnohang.stimuli.contention import all_get_their_turn, shares
 from wnohang.stimuli.counting import Caller, converse, increment, read
 from wnohang.stimuli.history import concurrent_history, mixed, one_order_explains, rises
 from wnohang.stimuli.ration import Ration
-from wnohang.verdict import Budget, Inconclusive, Times, Violation
+from wnohang.verdict import Budget, Inconclusive, NotApplicable, Times, Violation
 
 Answer = Callable[[bytes], bytes]
 
@@ -212,3 +213,35 @@ def test_what_a_round_has_shown_counts_for_the_next_one() -> None:
 def test_who_is_slow_and_then_falls_silent_is_not_taken_for_slow() -> None:
     with running(slowly(answers=30)) as server, pytest.raises(Inconclusive, match="requests were not answered"):
         concurrent_history(server, clients=6)
+
+
+def test_a_server_too_slow_to_compare_its_clients_says_so() -> None:
+    with (
+        running(slowly()) as server,
+        pytest.raises(NotApplicable, match=r"a request takes 2\d\.\d ms: in 0\.6 s too few"),
+    ):
+        shares(server, clients=4)
+
+
+@pytest.mark.parametrize(
+    ("answers", "at_once", "slow", "said"),
+    [
+        ([1000, 900, 101], 64, False, None),
+        ([1000, 900, 99], 64, False, "A 1000, C 99: 10 times as many"),
+        ([40, 39, 20], 1, True, None),  # few, but nobody starves
+        ([40, 39, 3], 1, True, "too few answers to compare: 40 at the most"),
+        ([1200, 900, 3], 1, True, "A 1200, C 3: 400 times as many"),
+        ([1638, 819, 0], 819, True, "1638 at the most, up to 819 at once"),  # C's first 819 may be nearly done
+        ([1638, 819, 819], 819, True, None),
+    ],
+)
+def test_the_shares_of_a_slow_server_are_judged_where_they_show_something(
+    answers: list[int], at_once: int, slow: bool, said: str | None
+) -> None:
+    with running(counting()) as server:
+        contenders = [contention._Contender(server.connect()) for _ in answers]
+        for each, number in zip(contenders, answers, strict=True):
+            each.answers, each.at_once = number, at_once
+        judged = pytest.raises((Violation, Inconclusive), match=said) if said else nullcontext()
+        with judged:
+            contention._compare(server, contenders, Ration(server, len(answers)), slow=slow)

@@ -34,51 +34,52 @@ class Ration:
         """Whether the rounds have lasted as long as all of them should."""
         return self._left <= 0
 
+    @property
+    def pace(self) -> float:
+        """Seconds for one request, as far as was seen."""
+        return self._pace or 0.0
+
+    def holds(self, each: int) -> bool:
+        """Whether so many requests of each client can be answered in the time that is left."""
+        return each * self._clients * self.pace <= self._left
+
     def of(self, wanted: int, *, last: bool = True, within: float | None = None) -> int:
         """So many requests of each client, `wanted` at the most. One round that is not the last leaves half the time.
 
         `within`: so many seconds, in place of what is left.
         """
         seconds = within if within is not None else self._left if last else self._left / 2
-        pace = self._pace or 0.0
-        if wanted * self._clients * pace <= seconds:
+        if wanted * self._clients * self.pace <= seconds:
             return wanted
-        fitting = max(_LEAST, int(seconds / (self._clients * pace)))
+        fitting = max(_LEAST, int(seconds / (self._clients * self.pace)))
         if fitting >= wanted:
             return wanted
         self._server.saw(
-            "kit", f"asks for {fitting} of each client, and not for {wanted}: a request takes {pace * 1000:.1f} ms"
+            "kit", f"asks for {fitting} of each client, and not for {wanted}: a request takes {self.pace * 1000:.1f} ms"
         )
         return fitting
 
     @contextmanager
     def single(self) -> Iterator[None]:
-        """One request, by itself. The fastest counts, until a round was seen: a worker's first one may be slow."""
-        with self._clock() as took:
-            yield
-        self._pace = min(took[0], self._pace) if self._pace is not None else took[0]
+        """One request, by itself. The fastest counts, until a round was seen: others have met a busy machine."""
+        took = Budget(0)
+        yield
+        self._pace = min(took.elapsed, self._pace) if self._pace is not None else took.elapsed
 
     def tried_by(self, client: Client, each: int) -> int:
         """A single increment, and more of them while it seems that `each` requests of each client are too many."""
         for _ in range(_TRIES):
             with self.single():
                 number = increment(client)
-            if each * self._clients * (self._pace or 0.0) <= self._left:
+            if self.holds(each):
                 break
         return number
 
     @contextmanager
     def round(self, each: int) -> Iterator[None]:
-        """All clients at once, so many requests of each."""
-        with self._clock() as took:
-            yield
-        self._left -= took[0]
-        self._pace = took[0] / (each * self._clients)
-
-    @contextmanager
-    def _clock(self) -> Iterator[list[float]]:
-        """How long it took, less the time in which the server was kept from running."""
-        took: list[float] = []
-        starved, budget = self._server.starvation(), Budget(0)
-        yield took
-        took.append(max(0.0, budget.elapsed - starved()))
+        """All clients at once, so many requests of each. Time in which the server was kept from running is left out."""
+        starved, took = self._server.starvation(), Budget(0)
+        yield
+        seconds = max(0.0, took.elapsed - starved())
+        self._left -= seconds
+        self._pace = seconds / (each * self._clients)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from wnohang.launch import Target
 from wnohang.remote import RunningServer
 from wnohang.spec.linearizability import Kind, Operation
+from wnohang.stimuli import contention
+from wnohang.stimuli.contention import all_get_their_turn, shares
 from wnohang.stimuli.counting import Caller, converse, increment, read
-from wnohang.stimuli.history import mixed, one_order_explains, rises
-from wnohang.verdict import Times, Violation
+from wnohang.stimuli.history import concurrent_history, mixed, one_order_explains, rises
+from wnohang.stimuli.ration import Ration
+from wnohang.verdict import Budget, Inconclusive, NotApplicable, Times, Violation
 
 Answer = Callable[[bytes], bytes]
 
@@ -23,6 +28,7 @@ class Server(socketserver.ThreadingTCPServer):
     """Answers each line with what `answer` makes of it; closes when that is empty."""
 
     allow_reuse_address = daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -150,3 +156,92 @@ def test_the_answers_of_one_connection_have_to_rise() -> None:
         caller.answered.append(Operation("A", Kind.INCR, 0, 1, 3))
         with pytest.raises(Violation, match=r"A's increments are answered in the order.*\nobserved: 3 after 4"):
             rises(caller)
+
+
+def slowly(answers: int | None = None) -> Answer:
+    """A right counter that takes its time inside its lock, 20 ms; or one that falls silent after so many answers."""
+    right, lock, number, never = counting(), threading.Lock(), itertools.count(1), threading.Event()
+
+    def answer(line: bytes) -> bytes:
+        with lock:
+            never.wait(30 if answers is not None and next(number) > answers else 0.02)
+            return right(line)
+
+    return answer
+
+
+def asked_less(server: RunningServer) -> list[str]:
+    """What the timeline says of it."""
+    return [event.what for event in server.timeline.events if event.what.startswith("asks for")]
+
+
+def test_a_slow_server_is_asked_what_it_can_answer_within_patience() -> None:
+    """Of 720 requests, and of 4,800, that took a quarter of a minute and more."""
+    with running(slowly()) as server:
+        whole = Budget(0)
+        history, start = concurrent_history(server, clients=6)
+        one_order_explains(server, history, start)
+        all_get_their_turn(server, clients=16, each=100, rounds=3)
+        assert whole.elapsed < 8 * server.times.patience
+        history_asked, turn_asked = asked_less(server)[:2]
+    assert re.fullmatch(r"asks for [2-5] of each client, and not for 120: a request takes \d\d\.\d ms", history_asked)
+    assert re.fullmatch(r"asks for 2 of each client, and not for 100: a request takes \d\d\.\d ms", turn_asked)
+
+
+def test_a_fast_server_is_asked_for_all() -> None:
+    with running(counting()) as server:
+        ration = Ration(server, 8)
+        ration.tried_by(server.connect(), 120)
+        assert ration.of(120) == 120
+        assert not asked_less(server)
+
+
+def test_what_a_round_has_shown_counts_for_the_next_one() -> None:
+    """A server may be slow with one request, and answer many at the same time."""
+    with running(counting()) as server:
+        ration = Ration(server, 10)
+        with ration.single():
+            threading.Event().wait(0.06)
+        assert ration.of(100, last=False) == ration.of(100) == 2
+        with ration.round(10):
+            threading.Event().wait(0.1)  # a millisecond each
+        assert 20 < ration.of(100, last=False) <= 25
+        assert 45 < ration.of(100) <= 50
+        assert not ration.is_used_up
+
+
+def test_who_is_slow_and_then_falls_silent_is_not_taken_for_slow() -> None:
+    with running(slowly(answers=30)) as server, pytest.raises(Inconclusive, match="requests were not answered"):
+        concurrent_history(server, clients=6)
+
+
+def test_a_server_too_slow_to_compare_its_clients_says_so() -> None:
+    with (
+        running(slowly()) as server,
+        pytest.raises(NotApplicable, match=r"a request takes 2\d\.\d ms: in 0\.6 s too few"),
+    ):
+        shares(server, clients=4)
+
+
+@pytest.mark.parametrize(
+    ("answers", "at_once", "slow", "said"),
+    [
+        ([1000, 900, 101], 64, False, None),
+        ([1000, 900, 99], 64, False, "A 1000, C 99: 10 times as many"),
+        ([40, 39, 20], 1, True, None),  # few, but nobody starves
+        ([40, 39, 3], 1, True, "too few answers to compare: 40 at the most"),
+        ([1200, 900, 3], 1, True, "A 1200, C 3: 400 times as many"),
+        ([1638, 819, 0], 819, True, "1638 at the most, up to 819 at once"),  # C's first 819 may be nearly done
+        ([1638, 819, 819], 819, True, None),
+    ],
+)
+def test_the_shares_of_a_slow_server_are_judged_where_they_show_something(
+    answers: list[int], at_once: int, slow: bool, said: str | None
+) -> None:
+    with running(counting()) as server:
+        contenders = [contention._Contender(server.connect()) for _ in answers]
+        for each, number in zip(contenders, answers, strict=True):
+            each.answers, each.at_once = number, at_once
+        judged = pytest.raises((Violation, Inconclusive), match=said) if said else nullcontext()
+        with judged:
+            contention._compare(server, contenders, Ration(server, len(answers)), slow=slow)

@@ -12,9 +12,10 @@ from typing import Any, cast
 
 import pytest
 
-from wnohang.observe import blocked_in
+from wnohang.observe import Call, blocked_in, current_call
 from wnohang.requirement import Trait
 from wnohang.server import Server
+from wnohang.starvation import watch
 from wnohang.stimuli.standstill import Standstill
 from wnohang.verdict import Times
 
@@ -36,9 +37,9 @@ def running(*lines: str) -> Iterator[Server]:
             assert process.stdout.readline() == b"ready\n"
             while blocked_in(process.pid) == "running":
                 time.sleep(0.001)
-            yield cast(
-                Any, SimpleNamespace(living=lambda: [process.pid], times=TIMES, traits=frozenset(), main=process)
-            )
+            pids = [process.pid]
+            seen = {"living": lambda: pids, "starvation": lambda: watch(lambda: pids)}
+            yield cast(Any, SimpleNamespace(**seen, times=TIMES, traits=frozenset(), main=process))
         finally:
             process.kill()
 
@@ -83,3 +84,12 @@ def test_a_loop_that_serves_its_clients_does_not_keep_house() -> None:
     with running("threading.Thread(target=lambda: lock.acquire() and lock.acquire()).start()", READY, loop) as server:
         cast(Any, server).traits = frozenset([Trait.MULTIPLEXING])
         assert not stands_still(server)
+
+
+def test_who_was_awake_at_the_first_look_keeps_house_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine it waits for a CPU just then."""
+    looks = iter([Call("running")] * 2)
+    looked = "wnohang.stimuli.standstill.current_call"
+    monkeypatch.setattr(looked, lambda pid, tid: next(looks, None) or current_call(pid, tid))
+    with running(KEEPS_HOUSE, READY, ASKED, "lock.acquire()", "lock.acquire()") as server:
+        assert stands_still(server)

@@ -40,6 +40,11 @@ def test_a_thread_that_runs_all_the_time_has_not_waited() -> None:
     assert waited(1.0, Task(5, 10, True), Task(900_000_005, 10, True)) == 0.0
 
 
+def test_a_wait_that_began_before_the_watch_counts_from_its_beginning() -> None:
+    """The kernel counts all of it when it is over, four seconds here, of which one belongs to the watch."""
+    assert waited(1.0, Task(5, 10, True), Task(7, 4_000_000_010, False)) == 1.0
+
+
 def test_a_thread_that_sleeps_is_not_excused() -> None:
     """Who waits for something else than a CPU has used up its time."""
     assert waited(1.0, Task(5, 10, False), Task(5, 10, False)) == 0.0

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from tests.traced.talker import TIMES, eventually, talking
-from wnohang.observe import blocked_in, process, thread_state
+from wnohang.observe import blocked_in, call_name, call_numbers, process, thread_state
 from wnohang.trace import Edge, Tracer, interrupt, kernel, permitted, wait_inside
 from wnohang.trace.calls import INTERRUPTED, RECEIVE, SEND
 from wnohang.verdict import Inconclusive, Times
@@ -147,6 +147,11 @@ def test_a_call_that_is_not_made_is_inconclusive() -> None:
         with pytest.raises(Inconclusive, match=r"comes to the entry of accept or accept4: not within 0\.05 s"):
             thread.reached(SHORT)
         assert talker.ask("hello", tracer) == "hello"
+
+
+def test_a_call_that_has_no_name_here_goes_by_its_number() -> None:
+    """A worker may wait in any call."""
+    assert call_numbers([call_name(9_999), "recvfrom"]) == {9_999, *call_numbers(["recvfrom"])}
 
 
 def test_an_unknown_call_is_a_mistake() -> None:

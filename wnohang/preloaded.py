@@ -25,7 +25,11 @@ engines.injecting_refused()
 sizes.counted(8 << 20)
 
 
-@hypothesis.settings(max_examples=5, database=None, derandomize=True)
+# On a busy machine a draw may take a second, which Hypothesis would call a failure.
+_UNCHECKED = list(hypothesis.HealthCheck)
+
+
+@hypothesis.settings(max_examples=5, database=None, derandomize=True, suppress_health_check=_UNCHECKED)
 @hypothesis.given(strategies.lists(strategies.integers(), min_size=100, max_size=100))
 def _draw(numbers: list[int]) -> None:
     """Hypothesis reads the sources of all that is loaded, for their constants, when it first takes one: 0.1 s or more.

@@ -45,11 +45,12 @@ def waited(passed: float, before: Task, now: Task) -> float:
     """Seconds that a thread was kept waiting for a CPU during the last `passed` ones.
 
     The kernel counts a wait when it is over (sched_info_arrive in kernel/sched/stats.h). So a thread that is ready, and
-    has not run at all meanwhile, may have waited all the time: nothing can be said of it before it has run.
+    has not run at all meanwhile, may have waited all the time: nothing can be said of it before it has run. And of one
+    that was waiting already when the watch began, all of that wait is counted now: no more than has passed is meant.
     """
     if now.ready and now.ran_ns == before.ran_ns:
         return passed
-    return (now.waited_ns - before.waited_ns) / 1e9
+    return min(passed, (now.waited_ns - before.waited_ns) / 1e9)
 
 
 def _tasks(server: Sequence[int], kit: Sequence[int]) -> dict[int, Task]:

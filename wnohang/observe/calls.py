@@ -38,26 +38,26 @@ _GENERIC = {
     182: "mq_timedsend", 183: "mq_timedreceive", 188: "msgrcv", 189: "msgsnd",
 }  # fmt: skip
 _TABLES = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
-_NAMELESS = "syscall "
+# What a call is called that the table lacks, before its number.
+_UNNAMED = "syscall "
 _EVERY_NAME = frozenset(_X86_64.values()) | frozenset(_GENERIC.values())
 
 
 def call_name(number: int) -> str:
     """The name of a system call of this machine; "syscall 123" for one that the table lacks. Unobservable elsewhere."""
-    return _table().get(number, f"{_NAMELESS}{number}")
+    return _table().get(number, f"{_UNNAMED}{number}")
 
 
 def call_numbers(names: Iterable[str]) -> frozenset[int]:
     """The numbers of these calls on this machine; one that it does not have (fork on aarch64) has none.
 
-    ValueError for a name that no table holds: it would silently never be met. "syscall 123" names itself.
+    ValueError for a name that no table holds, and `call_name` does not give: it would silently never be met.
     """
     wanted = frozenset(names)
-    nameless = frozenset(each for each in wanted if each.startswith(_NAMELESS))
-    if unknown := wanted - _EVERY_NAME - nameless:
+    unnamed = {name: int(name.removeprefix(_UNNAMED)) for name in wanted if name.startswith(_UNNAMED)}
+    if unknown := wanted - _EVERY_NAME - unnamed.keys():
         raise ValueError(f"no system call is called {', '.join(sorted(unknown))} in the kit's table")
-    named = frozenset(number for number, name in _table().items() if name in wanted)
-    return named | {int(each.removeprefix(_NAMELESS)) for each in nameless}
+    return frozenset(number for number, name in _table().items() if name in wanted) | frozenset(unnamed.values())
 
 
 def _table() -> dict[int, str]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.counting import Caller, all_answered, increment
+from wnohang.stimuli.ration import Ration
 from wnohang.stimuli.runtimes import managed
 from wnohang.verdict import Budget, Violation
 
@@ -23,13 +24,18 @@ def mixed(number: int, count: int) -> list[Kind]:
 
 
 def concurrent_history(server: Server, clients: int) -> tuple[list[Operation], int]:
-    """Clients ask at the same time, one request after the other or a few at once; and the value before all that."""
+    """Clients ask at the same time, one request after the other or a few at once; and the value before all that.
+
+    A slow server is asked less: as much as it can answer in patience.
+    """
     first = server.connect()
-    start = increment(first)
+    ration = Ration(server, clients)
+    start = ration.tried_by(first, _EACH)
     first.close()
     history = [_asks_and_is_gone(server) for _ in range(_GONE)]
+    asked = ration.of(_EACH)
     callers = [
-        Caller(client, mixed(number, _EACH), window=1 if number % 2 else 4)
+        Caller(client, mixed(number, asked), window=1 if number % 2 else 4)
         for number, client in enumerate(server.connect_many(clients))
     ]
     all_answered(server, callers)
@@ -86,20 +92,25 @@ def storm(server: Server, clients: int, sizes: Sequence[int]) -> None:
 
     A lost update needs two workers at the same few instructions. Hence several rounds; a small one tells what happened
     more clearly, in a large one it happens more often. Where the runtime decides who runs, and nobody can be stepped
-    instead, the large one comes again until patience has passed. Violation when two answers are the same, one is
-    skipped, a client's own do not rise, or the total does not agree.
+    instead, the large one comes again until patience has passed. A slow server gets smaller rounds: all of them are to
+    last no longer than patience. Violation when two answers are the same, one is skipped, a client's own do not rise,
+    or the total does not agree.
     """
     callers = [Caller(client, window=max(sizes)) for client in server.connect_many(clients)]
+    ration = Ration(server, clients)
     for caller in callers:
-        increment(caller.client)  # by now each has its worker
-    for each in sizes:
-        _one_storm(server, callers, each)
+        with ration.single():
+            increment(caller.client)  # by now each has its worker
+    for number, size in enumerate(sizes, start=1):
+        if ration.is_used_up:
+            break
+        _one_storm(server, callers, ration, ration.of(size, last=number == len(sizes)))
     further = Budget(server.times.patience if managed(server) else 0)
     while further.left() > 0:
-        _one_storm(server, callers, sizes[-1])
+        _one_storm(server, callers, ration, ration.of(sizes[-1], within=further.seconds))
 
 
-def _one_storm(server: Server, callers: Sequence[Caller], each: int) -> None:
+def _one_storm(server: Server, callers: Sequence[Caller], ration: Ration, each: int) -> None:
     start = increment(callers[0].client)
     for caller in callers:
         caller.answered.clear()
@@ -107,7 +118,8 @@ def _one_storm(server: Server, callers: Sequence[Caller], each: int) -> None:
     with server.stopped():
         for caller in callers:
             caller.go_on()
-    all_answered(server, callers)
+    with ration.round(each):
+        all_answered(server, callers)
     last = Caller(callers[0].client, [Kind.INCR])
     all_answered(server, [last])
     one_order_explains(server, [one for caller in (*callers, last) for one in caller.history], start)

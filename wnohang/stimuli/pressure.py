@@ -24,6 +24,10 @@ _FIRST_PROBE = 0.21
 _ANSWERED = 0.01
 # So often each of these times is looked.
 _LOOKS = 3
+# A full pipe holds so many numbers at the least: 2,200 were seen, of three or four digits each.
+_NUMBERS = 1500
+# So often a server that seems too slow for that is tried: the fastest answer tells, others may have met a busy machine.
+_TRIES = 10
 
 
 def can_fill(dialect: Dialect) -> bool:
@@ -52,10 +56,13 @@ class Pressure:
         """Send until the server is seen to be blocked, or has taken `cap` bytes and still owes some.
 
         Blocked means: its socket holds bytes that it has not read and bytes that the client has not taken, and neither
-        number changes. Inconclusive when that does not come about.
+        number changes. Inconclusive when that does not come about; NotApplicable when short answers come so slowly
+        that it cannot.
         """
         server = self.client.server
         budget = Budget(3 * server.times.patience, server.starvation)
+        if server.dialect.counts:
+            self._refuse_slow_answers(budget.seconds)
         while self.sent < cap:
             unread, unsent = self._queues()
             if unread < _UNREAD_AT_MOST:
@@ -69,6 +76,24 @@ class Pressure:
                     f"the pipe did not fill up within {budget.elapsed:.1f} s ({self.sent} bytes sent){why}"
                 )
         server.timeline.add(self.client.name, f"has sent {self.sent} bytes and read none: the server is blocked")
+
+    def _refuse_slow_answers(self, within: float) -> None:
+        """A counter that takes its time for a few digits would have to be flooded for minutes."""
+        server, fastest = self.client.server, within
+        request = self._request or server.dialect.request("x")
+        for _ in range(_TRIES):
+            wait = Budget(server.times.patience)
+            self.client.send(request)
+            if not self.client.has_input_within(wait.seconds):
+                return  # the flood tells
+            fastest = min(fastest, wait.elapsed)
+            self.client.socket.recv(_TOKEN_BYTES)
+            if fastest * _NUMBERS <= within:
+                return
+        raise NotApplicable(
+            f"it takes {fastest * 1000:.1f} ms for each {request!r}: its answers would not fill a client's pipe before "
+            f"{fastest * _NUMBERS:.0f} s have passed, so that it cannot be made to wait here"
+        )
 
     def close_window(self) -> bool:
         """Send a little, which the server reads and answers at once, and which closes the client's window on the rest.

@@ -26,7 +26,7 @@ from wnohang.observe import (
 )
 from wnohang.requirement import Trait
 from wnohang.server import Server
-from wnohang.verdict import NotApplicable, Violation
+from wnohang.verdict import Budget, NotApplicable, Violation
 
 # So many looks in as long as patience; so many of them, the last ones, must show the same.
 _LOOKS, _ALIKE = 12, 8
@@ -99,15 +99,25 @@ class Standstill:
             return False
         return (was.name, was.place) == (now.name, now.place) and abs(was.stack - now.stack) <= _SLACK
 
-    def _limited_waits(self) -> dict[int, Call]:
-        """Where threads are who wake up by themselves now. A loop that serves its clients so does not keep house."""
-        try:
-            seen, found = _threads(self._server), waits(self._server.living())
-        except (NotApplicable, Unobservable):
-            return {}
-        loops = Trait.MULTIPLEXING in self._server.traits
-        limited = {each.tid for each in found if each.limited and not (loops and each.multiplexes)}
-        return {tid: each.call for tid, each in seen.items() if tid in limited and each.call is not None}
+    def _limited_waits(self) -> dict[int, Call | None]:
+        """Where threads are who wake up by themselves now. A loop that serves its clients so does not keep house.
+
+        Who is just awake, or waits for a CPU to be so, is looked at again: it is at home a moment later.
+        """
+        budget = Budget(self._server.times.unrest, self._server.starvation)
+        found: dict[int, Call | None] = {}
+        while True:
+            try:
+                seen, asleep = _threads(self._server), waits(self._server.living())
+            except (NotApplicable, Unobservable):
+                return found
+            loops = Trait.MULTIPLEXING in self._server.traits
+            limited = {each.tid for each in asleep if each.limited and not (loops and each.multiplexes)}
+            awake = {tid for tid, each in seen.items() if each.call == Call("running")}
+            found |= {tid: seen[tid].call for tid in limited & seen.keys() - awake}
+            if awake <= found.keys() or budget.is_over():
+                return found
+            budget.pause()
 
 
 def _timers(server: Server) -> set[tuple[int, str]]:

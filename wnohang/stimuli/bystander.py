@@ -25,8 +25,9 @@ _SOON = 3
 _SPINS_AFTER = 5_000_000
 # And one that has slept so often for one request naps until the lock is free.
 _NAPS, _FEW_NAPS = 16, 2
-# So often a thread falls asleep until it has asked for the interpreter: for its first 5 ms, and then again.
-_TURN = 2
+# So often a thread falls asleep until it has asked for the interpreter: for its first 5 ms, and then again. And once
+# for a moment, on a busy machine, before that.
+_TURN = 3
 # Bytes of an answer, at most.
 _LONGEST = 64
 # No request: it is answered ERR.
@@ -85,7 +86,7 @@ class Bystander:
         tracer.until(lambda: self.waits() or (self.client.has_input_within(0.0005) and self.is_answered()), what)
 
     def asks_for_its_turn(self, tracer: Tracer, within: float) -> None:
-        """Until it is answered, or its worker sleeps for good, or has napped twice, or `within` seconds are over.
+        """Until it is answered, or its worker sleeps for good, or has napped, or `within` seconds are over.
 
         CPython's threads take turns. Who waits for the interpreter wakes up after 5 ms, and tells whoever has it to
         give it away before its next call, or turn of a loop (sys.setswitchinterval).

@@ -215,7 +215,7 @@ class Preemption:
         for other in self.others:
             if other.asked is None and step.blocked is None:
                 other.begin()
-                other.asks_for_its_turn(tracer, self.server.times.quiet)
+                other.asks_for_its_turn(tracer, self.server.times.patience)
                 if other.is_answered():  # A's worker does not have the interpreter
                     self._nobodys_turn_before = step.number + _TWENTIETH
             if other.asked is not None and other.is_answered():

@@ -11,7 +11,6 @@ from wnohang.observe import blocked_in
 from wnohang.spec.linearizability import Kind, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.bystander import Bystander
 from wnohang.stimuli.pair import Worker
-from wnohang.stimuli.standstill import Stall, where_they_wait
 from wnohang.trace import Step, Tracer, arrives, locate
 from wnohang.verdict import Inconclusive, Violation
 
@@ -84,12 +83,7 @@ class Both:
         try:
             self.tracer.until(is_answered, f"{each.client.name} is answered")
         except Inconclusive:
-            if silence.proved:
-                raise Stall(
-                    f"{each.client.name}'s request is answered",
-                    f"it is not, and the server has stood still: {where_they_wait(each.client.server)}",
-                ) from None
-            raise
+            raise self._preemption.unanswered(each.client) from None
         self._preemption.take(each)
         return self._preemption.sweep.history[-1].answer or 0
 
@@ -118,6 +112,11 @@ def _heard_or_waits(each: Bystander) -> bool:
 def each_once(steps: list[Step]) -> list[Step]:
     """The first of those at each place, in their order."""
     return list({step.place: step for step in reversed(steps)}.values())[::-1]
+
+
+def spread(steps: list[Step], most: int) -> list[Step]:
+    """So many of them at most, evenly spread."""
+    return steps[:: -(-len(steps) // most) or 1]
 
 
 def can_be_held(preemption: Preemption) -> bool:

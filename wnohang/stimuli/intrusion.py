@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from wnohang.observe import Call, current_call
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import AWAKE, Both, can_be_held, each_once
+from wnohang.stimuli.both import AWAKE, Both, can_be_held, each_once, spread
 from wnohang.trace import Edge, Step, Tracer, c_library
 from wnohang.verdict import Budget, Inconclusive
 
@@ -90,7 +90,7 @@ def around_the_lock(course: list[tuple[Step, bool]]) -> tuple[list[Step], list[S
     inside = each_once([step for step, waited in course if waited])
     within = {step.place for step in inside}
     before = [step for step in each_once(near) if step.place not in within]
-    return before[:_MOST_BEFORE], inside[:: -(-len(inside) // _MOST_INSIDE) or 1]
+    return before[:_MOST_BEFORE], spread(inside, _MOST_INSIDE)
 
 
 def _ways(preemption: Preemption, tracer: Tracer, before: list[Step], inside: list[Step]) -> Iterator[bool]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import Both, can_be_held, each_once
+from wnohang.stimuli.both import Both, can_be_held, each_once, spread
 from wnohang.trace import Step, Tracer, c_library
 from wnohang.trace.calls import RECEIVE, SEND
 
@@ -54,8 +54,7 @@ def places_of(both: Both, most: int = _PLACES) -> list[Step]:
     else:
         steps = []
     both.all_go_on()
-    found = each_once(steps)
-    return found[:: -(-len(found) // most) or 1]
+    return spread(each_once(steps), most)
 
 
 def _has_read(both: Both, step: Step) -> bool:

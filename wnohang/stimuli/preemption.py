@@ -27,7 +27,7 @@ from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, converse, i
 from wnohang.stimuli.intrusion import intrude
 from wnohang.stimuli.lateness import nobody_comes_late
 from wnohang.stimuli.pair import pair_of_workers
-from wnohang.stimuli.runtimes import managed, takes_turns
+from wnohang.stimuli.runtimes import managed, take_turns
 from wnohang.stimuli.standstill import Stall, Standstill, where_they_wait
 from wnohang.trace import Step, Traced, Tracer, c_library, locate
 from wnohang.trace.calls import RECEIVE
@@ -72,8 +72,9 @@ class Preemption:
         self, server: Server, stepped: Sequence[Kind] = (Kind.INCR,), others: Sequence[Kind] = (Kind.INCR,)
     ) -> None:
         """`stepped`: what the first asks, in one write; `others`: what each other one asks."""
-        self.by_turns = takes_turns(server)
-        if (kinds := managed(server)) and not self.by_turns:
+        kinds = managed(server)
+        self.by_turns = take_turns(kinds)
+        if kinds and not self.by_turns:
             raise NotApplicable(f"a {', '.join(sorted(kinds))} server is not stepped: its runtime decides who runs")
         self.server = server
         self.stepped = server.connect()
@@ -271,7 +272,7 @@ class Preemption:
     def _finish(self, begun: float) -> None:
         """The answers that are still out, and the total."""
         while self._heard.count(b"\n") < len(self._kinds):
-            self.expect(self.stepped)
+            self._await(self.stepped)
             data = self.stepped.socket.recv(1 << 12)
             self._heard += data
             if not data:
@@ -282,25 +283,26 @@ class Preemption:
         for other in self.others:
             if other.asked is not None:
                 while not other.is_answered():
-                    self.expect(other.client)
+                    self._await(other.client)
                 self.take(other)
         if self.company is not None and self.company.has_acted:
-            self.expect(self.company.speaker)
+            self._await(self.company.speaker)
         last = Caller(self.others[0].client, [Kind.INCR])
         if not converse(self.server, [last], self.silence):
-            raise self._unanswered(last.client)
+            raise self.unanswered(last.client)
         self.sweep.history += last.history
 
-    def expect(self, client: Client) -> None:
+    def _await(self, client: Client) -> None:
         """Something comes from the server. Stall when it stands still instead."""
         budget = Budget(self.server.times.patience, self.server.starvation)
         self.silence.begin()
         while not client.has_input_within(0.05):
             self.silence.look()
             if budget.left() <= 0:
-                raise self._unanswered(client)
+                raise self.unanswered(client)
 
-    def _unanswered(self, client: Client) -> Exception:
+    def unanswered(self, client: Client) -> Exception:
+        """What to say of a client who waits in vain: the server has ended, stands still, or is just slow."""
         expected, observed = f"{client.name}'s request is answered", where_they_wait(self.server)
         if note := self.server.death_note():
             return Violation(expected, f"it is not{note}", fatal=True)

@@ -11,6 +11,6 @@ def managed(server: Server) -> set[str]:
     return {kind for pid in server.living() if (kind := runtime(pid))} - {"native"}
 
 
-def takes_turns(server: Server) -> bool:
-    """Whether its threads run by turns, as those of CPython do: so it is decided between them where one gives way."""
-    return managed(server) == {"python"}
+def take_turns(kinds: set[str]) -> bool:
+    """Whether threads of these runtimes run by turns, as those of CPython do: what gives way decides who runs then."""
+    return kinds == {"python"}

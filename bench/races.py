@@ -33,7 +33,7 @@ from wnohang.launch import Target
 from wnohang.server import Server
 from wnohang.session import measure_scale
 from wnohang.stimuli.history import storm
-from wnohang.stimuli.preemption import no_increment_is_lost
+from wnohang.stimuli.preempted import no_increment_is_lost
 from wnohang.verdict import Inconclusive, NotApplicable, Times, Violation
 
 UNLOCKED = "mutant/sync-no-lock"

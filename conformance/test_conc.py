@@ -12,6 +12,7 @@ from wnohang.stimuli.crossing import talk_past, wake_together
 from wnohang.stimuli.crowd import all_served, each_answered
 from wnohang.stimuli.cycles import WAYS
 from wnohang.stimuli.flood import Flood
+from wnohang.stimuli.handover import each_is_taken_once
 from wnohang.stimuli.interleaving import held_before_its_answer
 from wnohang.stimuli.newborn import held_at_birth
 from wnohang.stimuli.pressure import Pressure
@@ -111,6 +112,12 @@ def test_a_client_that_stalls_delays_nobody(server: Server) -> None:
 def test_a_worker_held_at_birth_gets_its_own_connection(server: Server) -> None:
     """Each client gets its own connection, never that of the client who came next."""
     held_at_birth(server)
+
+
+@verifies("CONC-7")
+def test_a_client_is_taken_by_one_of_those_who_wait(server: Server) -> None:
+    """Each client gets its own connection, never that of the client who came next."""
+    each_is_taken_once(server)
 
 
 @verifies("CONC-7", form="stress")

@@ -10,7 +10,7 @@ from wnohang.stimuli.contention import all_get_their_turn, shares
 from wnohang.stimuli.history import concurrent_history, one_order_explains, storm
 from wnohang.stimuli.malformed import MALFORMED, go_on, line_end_of_windows, refused
 from wnohang.stimuli.mishaps import MISHAPS, end_in_mid_request
-from wnohang.stimuli.preemption import (
+from wnohang.stimuli.preempted import (
     EVERYBODY,
     never_deadlocks,
     no_increment_is_lost,

@@ -16,7 +16,8 @@ from wnohang.server import Server
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli import anew
 from wnohang.stimuli.both import Both
-from wnohang.stimuli.preemption import Preemption, no_increment_is_lost, reads_fit_in_between
+from wnohang.stimuli.preempted import no_increment_is_lost, reads_fit_in_between
+from wnohang.stimuli.preemption import Preemption
 from wnohang.trace import Tracer, arriving, permitted
 from wnohang.verdict import Times, Violation
 

@@ -12,7 +12,7 @@ from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.requirement import Trait
 from wnohang.server import Server
-from wnohang.stimuli.preemption import never_deadlocks, no_increment_is_lost, reads_fit_in_between
+from wnohang.stimuli.preempted import never_deadlocks, no_increment_is_lost, reads_fit_in_between
 from wnohang.stimuli.standstill import Stall
 from wnohang.trace import permitted
 from wnohang.verdict import Times, Violation

@@ -12,7 +12,7 @@ from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.requirement import Trait
 from wnohang.server import Server
-from wnohang.stimuli.preemption import no_increment_is_lost, reads_fit_in_between
+from wnohang.stimuli.preempted import no_increment_is_lost, reads_fit_in_between
 from wnohang.trace import arriving, permitted
 from wnohang.verdict import Times, Violation
 

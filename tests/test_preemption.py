@@ -10,7 +10,7 @@ from wnohang import gallery
 from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.server import Server
-from wnohang.stimuli import preemption
+from wnohang.stimuli import preempted, preemption
 from wnohang.trace import permitted
 from wnohang.verdict import Inconclusive, Times
 
@@ -33,4 +33,4 @@ def test_a_request_that_is_not_stepped_to_its_end_proves_nothing(
         Server(nursery, Target("counter", tuple(command), "counter"), Times()) as server,
         pytest.raises(Inconclusive, match="stepped through 400 instructions of its request, and not to its end"),
     ):
-        preemption.no_increment_is_lost(server)
+        preempted.no_increment_is_lost(server)

@@ -94,3 +94,21 @@ def test_a_starved_wait_is_given_up_beyond_reason(
     clock[0] = 100.01 + reason
     with pytest.raises(Inconclusive, match="the machine is too loaded to tell"):
         budget.left()
+
+
+def test_who_goes_on_by_turns_waits_for_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a tracer and whom it steps one at a time runs: a quarter of a second each, and half a second is lost."""
+    own, stepped, other = os.getpid(), 11, 12
+    looks = iter(
+        [
+            {own: Task(0, 0, False), stepped: Task(0, 0, False), other: Task(0, 0, False)},
+            {
+                own: Task(9, 250_000_000, False),
+                stepped: Task(9, 250_000_000, False),
+                other: Task(9, 250_000_000, False),
+            },
+        ]
+    )
+    monkeypatch.setattr(starvation, "_tasks", lambda server, kit: next(looks))
+    monkeypatch.setattr(starvation.time, "monotonic", iter([100.0, 101.0]).__next__)
+    assert starvation.watch_in_turn([stepped], [stepped])() == pytest.approx(0.5)

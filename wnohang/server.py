@@ -534,6 +534,10 @@ class Server(Witness):
         """Seconds that one of the server's threads, or the kit's first, spends runnable without a CPU, from now on."""
         return starvation.watch(self.living, self._supervisors())
 
+    def starvation_in_turn(self, threads: Sequence[int]) -> Callable[[], float]:
+        """As `starvation`, of these threads and the kit's first: one at a time goes on, so that their waits add up."""
+        return starvation.watch_in_turn(self.living(), threads)
+
     def _supervisors(self) -> list[int]:
         return [] if self._faults is None else [self._faults.supervisor]
 

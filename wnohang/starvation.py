@@ -41,6 +41,22 @@ def watch(server: Callable[[], list[int]], kit: Sequence[int] = ()) -> Callable[
     return lost
 
 
+def watch_in_turn(server: Sequence[int], threads: Sequence[int]) -> Callable[[], float]:
+    """As `watch`, of the kit's first thread and the `threads` that it traces: one goes on when another one has stopped.
+
+    So what each of them waits for a CPU adds up.
+    """
+    begun, own = time.monotonic(), os.getpid()
+    before = _tasks(server, ())
+
+    def lost() -> float:
+        passed, now = time.monotonic() - begun, _tasks(server, ())
+        waits = (waited(passed, before.get(tid, _NEW), now[tid]) for tid in (own, *threads) if tid in now)
+        return min(passed, sum(waits))
+
+    return lost
+
+
 def waited(passed: float, before: Task, now: Task) -> float:
     """Seconds that a thread was kept waiting for a CPU during the last `passed` ones.
 

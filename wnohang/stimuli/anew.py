@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import Both
+from wnohang.stimuli.both import Both, time_for_all
 from wnohang.stimuli.counting import AT_MOST_TIMES, REQUESTS, Caller
 from wnohang.stimuli.lateness import places_of
 from wnohang.trace import Step, Tracer
-from wnohang.verdict import Budget, Inconclusive
+from wnohang.verdict import Inconclusive
 
 if TYPE_CHECKING:
     from wnohang.stimuli.preemption import Preemption
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
 # Instructions of a request outside the C library, at most: 60 to 80 as a rule, 150 where nothing is optimized, and many
 # hundreds where the C library is linked into the program. Each takes about a millisecond.
 _PLACES = 240
-# So long all ways of one plan may take, times the scale of the machine: a sixth of a second is usual, two without debug
-# registers; and where one naps until a lock is free, that it waits is seen only after some naps. On a busy machine it
-# may be so many times as long.
-_SECONDS, _AT_MOST_TIMES = 4.0, 3
+# So long all ways of one plan may take: a sixth of a second is usual, two without debug registers; and where one naps
+# until a lock is free, that it waits is seen only after some naps.
+_SECONDS = 4.0
 # The last two digits of the number before an increment at which each of them changes.
 _BEFORE_A_CARRY = 99
 
@@ -93,8 +92,8 @@ class _Ways:
         count, the_next = len(left), left.popleft
         if not count:
             return
-        budget = Budget(_SECONDS * server.times.scale, server.starvation)
-        while left and not budget.is_over() and budget.elapsed <= _AT_MOST_TIMES * budget.seconds:
+        budget = time_for_all(self._preemption, _SECONDS)
+        while left and budget.left() > 0:
             if self._one(the_next()):
                 the_next = left.pop
         a, b, own = both.a.client.name, both.b.client.name, _word(self._plan.own)

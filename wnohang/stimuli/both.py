@@ -12,7 +12,7 @@ from wnohang.spec.linearizability import Kind, contradiction  # type: ignore[imp
 from wnohang.stimuli.bystander import Bystander
 from wnohang.stimuli.pair import Worker
 from wnohang.trace import Step, Tracer, arrives, locate
-from wnohang.verdict import Inconclusive, Violation
+from wnohang.verdict import Budget, Inconclusive, Violation
 
 if TYPE_CHECKING:
     from wnohang.stimuli.preemption import Preemption
@@ -24,8 +24,9 @@ _SPINS_AFTER = 1_000_000
 AWAKE = frozenset({"running", "outside"})
 # Seconds after which an answer is so late that it is looked whether the server stands still.
 _LATE = 0.1
-# Of a request that takes more instructions nobody knows which is met how often: an interpreter's.
-_MOST_STEPS = 3_000
+# Of a request that takes more instructions, with those of the C library, nobody knows which is met how often: an
+# interpreter's.
+MOST_STEPS = 3_000
 
 
 class Both:
@@ -36,11 +37,8 @@ class Both:
         self.tracer = tracer
         self.patience = preemption.server.times.patience
         self._preemption = preemption
-        pair = [
-            (preemption.stepped, Worker(preemption.process, preemption.thread)),
-            (preemption.others[0].client, preemption.others[0].worker),
-        ]
-        (client, worker), (other, others) = reversed(pair) if exchanged else pair
+        pair = zip((preemption.stepped, preemption.others[0].client), workers_of(preemption), strict=True)
+        (client, worker), (other, others) = reversed(list(pair)) if exchanged else pair
         self.a = Bystander(client, worker, others, kind)
         self.b = Bystander(other, others, worker, kind)
         self.a.spins_after = self.b.spins_after = _SPINS_AFTER
@@ -105,6 +103,20 @@ class Both:
         return str(locate(self._preemption.process, step.place))
 
 
+def workers_of(preemption: Preemption) -> list[Worker]:
+    """Those of the two clients."""
+    return [Worker(preemption.process, preemption.thread), preemption.others[0].worker]
+
+
+def time_for_all(preemption: Preemption, seconds: float) -> Budget:
+    """So long all ways may take, times the scale of the machine: the server's time, and not what a busy one takes.
+
+    To ask what is left raises Inconclusive where that is beyond reason.
+    """
+    server, tids = preemption.server, [each.tid for each in workers_of(preemption)]
+    return Budget(seconds * server.times.scale, lambda: server.starvation_in_turn(tids))
+
+
 def _heard_or_waits(each: Bystander) -> bool:
     return each.is_answered() or each.waits()
 
@@ -121,4 +133,4 @@ def spread(steps: list[Step], most: int) -> list[Step]:
 
 def can_be_held(preemption: Preemption) -> bool:
     """Whether an instruction says how far a request has come."""
-    return preemption.sweep.steps <= _MOST_STEPS
+    return preemption.sweep.steps <= MOST_STEPS

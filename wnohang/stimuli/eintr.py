@@ -36,6 +36,8 @@ def each_slow_call_is_interrupted(server: Server, pool: Pool, others: list[Clien
             if call == "accept" and fault.fired and pool.has_lost(fault.history[-1]):
                 fault = accept_fails_for_each(server, errno.EINTR, pool, others)
                 _talk(server, others)
+            fault.end()
+            _talk(server, others, rounds=1)  # with one whom it struck when all had been said, too
         except Violation as violation:
             if not fault.fired:
                 raise
@@ -43,7 +45,6 @@ def each_slow_call_is_interrupted(server: Server, pool: Pool, others: list[Clien
         if fault.fired:
             struck += 1
             server.saw("kit", f"injected {fault.history[-1]}")
-        fault.end()
     if not struck:
         raise NotApplicable(f"none of its slow calls came to its {use}. use, or none may sleep")
 
@@ -54,9 +55,9 @@ def _sending(server: Server) -> set[str]:
     return {"send"} if used & set(FAMILIES["send"]) else set()
 
 
-def _talk(server: Server, others: list[Client]) -> None:
+def _talk(server: Server, others: list[Client], rounds: int = 3) -> None:
     """An exchange of those who are there, and whole sessions of newcomers: every call is used some times."""
-    for _ in range(3):
+    for _ in range(rounds):
         if server.dialect.keeps:
             for client in others:
                 client.exchange()

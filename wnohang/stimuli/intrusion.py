@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 from wnohang.observe import Call, current_call
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import AWAKE, Both, can_be_held, each_once, spread
+from wnohang.stimuli.both import AWAKE, MOST_STEPS, Both, can_be_held, each_once, spread, time_for_all
 from wnohang.trace import Edge, Step, Tracer, c_library
-from wnohang.verdict import Budget, Inconclusive
+from wnohang.verdict import Inconclusive
 
 if TYPE_CHECKING:
     from wnohang.stimuli.preemption import Preemption
@@ -37,7 +37,6 @@ _BEFORE = 16
 _MOST_BEFORE, _MOST_INSIDE = 40, 80
 # Instructions of the program's own after a wake-up: once round a loop that spins, and on to the taking of the lock.
 _AFTER = 60
-_MOST_STEPS = 3_000  # with those of the C library
 # Seconds for all ways, of which there are some hundreds, a millisecond each. A lock for which one naps takes longer.
 _ENOUGH = 6.0
 # Seconds that somebody who spins or naps may be willing to wait; who waits in a call with a limit is given patience.
@@ -72,7 +71,7 @@ def intrude(preemption: Preemption) -> None:
     server, threads = preemption.server, [preemption.thread, preemption.others[0].worker.tid]
     before, inside = around_the_lock(preemption.sweep.course)
     with Tracer(server.times, witness=server, threads=threads) as tracer:
-        budget = Budget(_ENOUGH * server.times.scale, server.starvation)
+        budget = time_for_all(preemption, _ENOUGH)
         tried = held = 0
         for was_held in _ways(preemption, tracer, before, inside):
             tried, held = tried + 1, held + was_held
@@ -242,7 +241,7 @@ def _goes_on(both: Both, count: int) -> bool:
     if not count:
         return True
     skipped = c_library(both.b.worker.pid)
-    for step in both.of_b.steps(_MOST_STEPS):
+    for step in both.of_b.steps(MOST_STEPS):
         if step.blocked in _NAPPING:
             continue
         if step.blocked is not None or both.b.is_answered():

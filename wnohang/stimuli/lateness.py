@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import Both, can_be_held, each_once, spread
+from wnohang.stimuli.both import MOST_STEPS, Both, can_be_held, each_once, spread
 from wnohang.trace import Step, Tracer, c_library
 from wnohang.trace.calls import RECEIVE, SEND
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 # Instructions of a reading outside the C library at which a worker is held, evenly spread: there are 60 to 110 of them.
 _PLACES = 120
-# Instructions of a request with those of the C library, at most.
-_MOST_STEPS = 3_000
 
 
 def nobody_comes_late(preemption: Preemption) -> None:
@@ -46,7 +44,7 @@ def places_of(both: Both, most: int = _PLACES) -> list[Step]:
     steps = []
     both.of_a.run_to(*RECEIVE)
     both.a.begin()
-    for step in both.of_a.steps(_MOST_STEPS):
+    for step in both.of_a.steps(MOST_STEPS):
         if step.blocked is None and step.place not in skipped:
             steps.append(step)
         if both.a.is_answered():

@@ -8,25 +8,20 @@ when it has returned.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wnohang.client import Client
 from wnohang.observe import blocked_in
-from wnohang.requirement import Trait
 from wnohang.server import Server
-from wnohang.spec.linearizability import Kind, Operation, contradiction  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.anew import increments_anew, readings_anew
+from wnohang.spec.linearizability import Kind, Operation  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.bystander import Bystander, Company, hurry
 from wnohang.stimuli.counting import REQUESTS, Caller, all_answered, converse, increment
-from wnohang.stimuli.intrusion import intrude
-from wnohang.stimuli.lateness import nobody_comes_late
-from wnohang.stimuli.pair import pair_of_workers
+from wnohang.stimuli.pair import Worker, pair_of_workers
 from wnohang.stimuli.runtimes import managed, take_turns
 from wnohang.stimuli.standstill import Stall, Standstill, where_they_wait
 from wnohang.trace import Step, Traced, Tracer, c_library, locate
@@ -40,10 +35,6 @@ _LOOPS_AFTER, _OFTEN = 3_000, 20
 # Of an interpreter's instructions, thousands for a request, other processes ask at each twentieth. Other threads are
 # looked after at each so many: do they wait for a lock of the program?
 _TWENTIETH, _HUNDREDTH = 20, 100
-# After so many instructions at which it is there to be read, an increment is over: its answer is being written.
-_SETTLED = 4
-# What the last digits of the number are brought to before a sweep: at the next increment each of them changes.
-_BEFORE_A_CARRY = 99
 
 
 @dataclass
@@ -81,11 +72,10 @@ class Preemption:
         clients = [server.connect() for _ in others]
         for client in (self.stepped, *clients):
             client.send_at_once()
-            with proving("all clients are served"):
-                increment(client)  # by now it has its worker
+        self._make_known(clients)
         self.others = [self._bystander(client, kind) for client, kind in zip(clients, others, strict=True)]
         self.silence = Standstill(server)  # now that all have started, and sleep
-        self.start = increment(clients[0])
+        self.start = self._number(clients[0])
         self.sweep = Sweep()
         self.company: Company | None = None
         self._kinds = list(stepped)
@@ -93,10 +83,24 @@ class Preemption:
         self._nobodys_turn_before = 0
         self._met: Counter[int] = Counter()
 
+    def _make_known(self, clients: Sequence[Client]) -> None:
+        """By now each has its worker."""
+        for client in (self.stepped, *clients):
+            with proving("all clients are served"):
+                increment(client)
+
     def _bystander(self, client: Client, kind: Kind) -> Bystander:
-        held, worker = pair_of_workers(self.server, lambda: increment(self.stepped), lambda: increment(client))
+        held, worker = self._workers(client)
         self.process, self.thread = held
         return Bystander(client, worker, held, kind)
+
+    def _workers(self, client: Client) -> tuple[Worker, Worker]:
+        """Of the one who is stepped, and of this one."""
+        return pair_of_workers(self.server, lambda: increment(self.stepped), lambda: increment(client))
+
+    def _number(self, client: Client) -> int:
+        """Which it is before the sweep."""
+        return increment(client)
 
     def bring_to(self, number: int) -> None:
         """Have the number stand just there, modulo the next power of ten, before the sweep."""
@@ -335,131 +339,3 @@ class Preemption:
                 f"{self.stepped.name}'s worker was stepped through {self.sweep.steps} instructions of its request, and "
                 f"not to its end: what comes after them was not interrupted"
             )
-
-
-@contextlib.contextmanager
-def _stalls_are_another_duty() -> Iterator[None]:
-    try:
-        yield
-    except Stall as stall:
-        raise Inconclusive(f"too little to judge (SYNC-3): expected {stall.expected}; {stall.observed}") from None
-
-
-def no_increment_is_lost(server: Server) -> None:
-    """Violation with the two clients' numbers, and the line at which the one's worker was preempted."""
-    preemption = Preemption(server)
-    with _stalls_are_another_duty():
-        sweep = preemption.run()
-    if len(sweep.places) + sweep.waited < 2:
-        raise Inconclusive(f"{preemption.stepped.name}'s worker was not preempted: {sweep.steps} steps")
-    _one_order_explains(preemption, "every increment counts, and has a number of its own")
-    with _stalls_are_another_duty():
-        intrude(preemption)
-        increments_anew(preemption)
-
-
-def reads_fit_in_between(server: Server) -> None:
-    """Violation when no order explains what one reads while the other is stepped through a reading and an increment.
-
-    The number stands before a carry, so that one that is written or read in parts shows. Nothing is asked where nobody
-    can be stepped: the history of many clients stands alone then.
-    """
-    if Trait.CONCURRENT not in server.traits:
-        return
-    try:
-        preemption = _Reader(server)
-    except NotApplicable as reason:
-        server.saw("kit", f"steps nobody: {reason}")
-        return
-    with _stalls_are_another_duty():
-        preemption.bring_to(_BEFORE_A_CARRY)
-        preemption.run()
-    _one_order_explains(preemption, "one order of all requests explains every answer")
-    with _stalls_are_another_duty():
-        nobody_comes_late(preemption)
-        readings_anew(preemption)
-
-
-class _Reader(Preemption):
-    """A reads and then increments; B reads all the time, until the increment is over."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__(server, (Kind.GET, Kind.INCR), (Kind.GET,))
-        self._seen_since = 0
-
-    def take(self, other: Bystander, step: Step | None = None) -> None:
-        super().take(other, step)
-        self._seen_since += (self.sweep.history[-1].answer or 0) > self.start
-
-    def _is_over(self) -> bool:
-        """Whether B has seen the increment at so many instructions that A only formats its answer by now."""
-        return super()._is_over() or self._seen_since >= _SETTLED
-
-
-def _one_order_explains(preemption: Preemption, expected: str) -> None:
-    found = contradiction(preemption.sweep.history, preemption.start)
-    if found is None:
-        preemption.require_whole()
-        return
-    steps = [step for operation, step in preemption.sweep.places if operation in found.operations]
-    where = f"\n{_place(preemption, steps[0])}" if steps else ""
-    raise Violation(expected, f"{found.sentence}{where}")
-
-
-def _place(preemption: Preemption, step: Step) -> str:
-    """In the program's own code if possible: a student knows that."""
-    first, second = preemption.stepped.name, preemption.others[0].client.name
-    if preemption.by_turns:
-        return (
-            f"{second} had its answer while {first}'s worker was held in the interpreter, at instruction "
-            f"{step.number} of its request: other workers may run {preemption.where_others_run}"
-        )
-    place = locate(preemption.process, step.place, step.stack)
-    return (
-        f"{second} had its answer while {first}'s worker was held at {place} (instruction {step.number} of its request)"
-    )
-
-
-# So many clients make up the whole company of `never_deadlocks`.
-EVERYBODY = 5
-
-
-def never_deadlocks(server: Server, clients: int) -> None:
-    """Violation when workers wait for each other: each request against each other, at every instruction.
-
-    Two locks that are taken in one order here and in the other there need just that one moment between the two. When
-    somebody first waits for the stepped worker, a malformed request comes too, and a session ends, where the server
-    has so many `clients` at once.
-    """
-    if clients >= EVERYBODY:
-        preemption = Preemption(server, (Kind.INCR, Kind.GET), (Kind.GET, Kind.INCR))
-        preemption.company = Company(server, preemption.stepped)
-        preemption.run()
-        preemption.require_whole()
-        return
-    for other in (Kind.GET, Kind.INCR):
-        preemption = Preemption(server, (Kind.INCR, Kind.GET), (other,))
-        preemption.run()
-        preemption.require_whole()
-        preemption.close()
-
-
-def survives_death_in_the_lock(server: Server) -> None:
-    """Violation when nobody is served any more after a worker was killed while another one waited for it."""
-    preemption = Preemption(server)
-    if preemption.by_turns:
-        raise NotApplicable("a python server is not stepped to its lock: its runtime decides who runs")
-    with _stalls_are_another_duty():
-        sweep = preemption.run(until_one_waits=True)
-    if not sweep.waited:
-        preemption.require_whole()
-        server.saw("kit", "no worker ever waited for another one: there is no lock to die in")
-        return
-    other = preemption.others[0].client
-    budget = Budget(server.times.patience, server.starvation)
-    if not other.has_input_within(budget.seconds):
-        raise Violation(
-            "the others go on when a worker is killed inside its critical section",
-            f"{other.name} has no answer for {budget.seconds:.2g} s: it waits for the dead worker's lock",
-        )
-    increment(server.connect())

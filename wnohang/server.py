@@ -371,13 +371,17 @@ class Server(Witness):
         return {pid for _, pid in holding[:1]}
 
     def refuses(self) -> Observable[bool]:
-        """Whether a new connection is refused: nobody listens."""
+        """Whether a new connection is refused: nobody listens.
+
+        A SYN that meets a listener just as that is closed is dropped without an answer (the state TCP_CLOSE in
+        tcp_rcv_state_process() in the kernel), and is sent again after one second: another one is sooner.
+        """
 
         def refused() -> bool:
             client = self.sockets(1)[0]
             try:
                 client.begin_connect()
-                client.finish_connect()
+                client.finish_connect(within=self.times.quiet)
             except Violation as violation:
                 return "refused" in violation.observed
             finally:

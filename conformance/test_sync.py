@@ -16,6 +16,7 @@ from wnohang.stimuli.preempted import (
     no_increment_is_lost,
     reads_fit_in_between,
     survives_death_in_the_lock,
+    wakes_whoever_waits,
 )
 from wnohang.stimuli.pressure import Pressure
 from wnohang.stimuli.successors import all_count_together, each_follows_the_last
@@ -46,6 +47,12 @@ def test_one_order_explains_every_answer(server: Server) -> None:
 def test_no_two_workers_wait_for_each_other(server: Server) -> None:
     """Contention between clients never ends in a deadlock."""
     never_deadlocks(server, clients=at_once(server, EVERYBODY))
+
+
+@verifies("SYNC-3")
+def test_whoever_waits_is_woken(server: Server) -> None:
+    """Contention between clients never ends in a deadlock."""
+    wakes_whoever_waits(server)
 
 
 @verifies("SYNC-3", form="stress")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,5 +111,6 @@ def test_who_goes_on_by_turns_waits_for_the_sum(monkeypatch: pytest.MonkeyPatch)
         ]
     )
     monkeypatch.setattr(starvation, "_tasks", lambda server, kit: next(looks))
-    monkeypatch.setattr(starvation.time, "monotonic", iter([100.0, 101.0]).__next__)
+    clock = SimpleNamespace(monotonic=iter([100.0, 101.0]).__next__)
+    monkeypatch.setattr("wnohang.starvation.time", clock)
     assert starvation.watch_in_turn([stepped], [stepped])() == pytest.approx(0.5)

@@ -131,6 +131,12 @@ def spread(steps: list[Step], most: int) -> list[Step]:
     return steps[:: -(-len(steps) // most) or 1]
 
 
+def from_the_middle(steps: list[Step]) -> list[Step]:
+    """The middle one first, then those around it."""
+    middle = len(steps) // 2
+    return [step for _, step in sorted(enumerate(steps), key=lambda each: abs(each[0] - middle))]
+
+
 def can_be_held(preemption: Preemption) -> bool:
     """Whether an instruction says how far a request has come."""
     return preemption.sweep.steps <= MOST_STEPS

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from wnohang.observe import Call, current_call
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import AWAKE, MOST_STEPS, Both, can_be_held, each_once, spread, time_for_all
+from wnohang.stimuli.both import AWAKE, MOST_STEPS, Both, can_be_held, each_once, from_the_middle, spread, time_for_all
 from wnohang.trace import Edge, Step, Tracer, c_library
 from wnohang.verdict import Inconclusive
 
@@ -126,8 +126,7 @@ def _past_the_lock(both: Both, own: Step, others: Step) -> bool:
 
 def _all_impatient(both: Both, inside: list[Step]) -> Iterator[bool]:
     """Held in the middle first: there the number has been read, and is not yet written."""
-    middle = len(inside) // 2
-    for own in sorted(inside, key=lambda step: abs(inside.index(step) - middle)):
+    for own in from_the_middle(inside):
         end = _impatient(both, own)
         yield end is End.ANSWERED
         if end is End.WAITS:  # and would at the next instruction too: that takes half a second for each

@@ -16,6 +16,7 @@ from wnohang.stimuli.intrusion import intrude
 from wnohang.stimuli.lateness import nobody_comes_late
 from wnohang.stimuli.preemption import Preemption
 from wnohang.stimuli.standstill import Stall
+from wnohang.stimuli.wakeups import nobody_sleeps_through
 from wnohang.trace import Step, locate
 from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation
 
@@ -130,6 +131,19 @@ def never_deadlocks(server: Server, clients: int) -> None:
         preemption.run()
         preemption.require_whole()
         preemption.close()
+
+
+def wakes_whoever_waits(server: Server) -> None:
+    """Violation when a worker that was about to sleep for a lock is never woken, because the lock became free before.
+
+    NotApplicable where no worker can be held between its look at the lock and its sleep.
+    """
+    preemption = Preemption(server)
+    if preemption.by_turns:
+        raise NotApplicable("a python server is not held on its way to sleep: its runtime decides who runs")
+    preemption.run()
+    preemption.require_whole()
+    nobody_sleeps_through(preemption)
 
 
 def survives_death_in_the_lock(server: Server) -> None:

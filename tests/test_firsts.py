@@ -14,7 +14,6 @@ from wnohang.launch import Target
 from wnohang.server import Server
 from wnohang.stimuli import firsts
 from wnohang.stimuli.firsts import nothing_is_made_twice
-from wnohang.stimuli.preempted import no_increment_is_lost
 from wnohang.trace import permitted
 from wnohang.verdict import Inconclusive, Times, Violation
 
@@ -51,7 +50,7 @@ def said(server: Server) -> list[str]:
 def test_what_is_made_twice_is_found_each_time(nursery: Nursery, made: int) -> None:
     for _ in range(3):
         with Server(nursery, counter(made), Times()) as server, pytest.raises(Violation, match=WRONG[made]) as found:
-            no_increment_is_lost(server)
+            nothing_is_made_twice(server)
         assert re.match(r"(\w+( \d+)?) and (\w+( \d+)?) both got \d+\.", found.value.observed)
 
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(permitted() is not None, reason=f"no tracing her
 SAID = re.compile(r"held one client's worker in the first request of all, .*: (\d+) of (\d+) ways")
 LATE = r"'s worker was held at {}, in the first request since the server's start, and meanwhile "
 WRONG = {4: LATE.format(r"firsts\.c:\d+ in changed"), 5: LATE.format(r"firsts\.c:\d+ in changed")}
+WRONG[7] = LATE.format(r"firsts\.c:\d+ in (begin|changed)")  # opening a file takes some thousands of instructions
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_what_is_made_twice_is_found_each_time(nursery: Nursery, made: int) -> N
         assert re.match(r"(\w+( \d+)?) and (\w+( \d+)?) both got \d+\.", found.value.observed)
 
 
-@pytest.mark.parametrize("made", [1, 2, 3, 6])
+@pytest.mark.parametrize("made", [1, 2, 3, 6, 8])
 def test_what_is_made_once_passes_at_each_instruction(nursery: Nursery, made: int) -> None:
     with Server(nursery, counter(made), Times()) as server:
         nothing_is_made_twice(server)
@@ -77,6 +78,12 @@ def test_nobody_is_held_where_it_is_not_told_who_waits(nursery: Nursery) -> None
     with Server(nursery, from_gallery("odd/counter-streams"), Times()) as server:
         nothing_is_made_twice(server)
         assert "no worker sleeps in a call that receives from" in said(server)[0]
+
+
+def test_a_first_request_that_is_too_long_is_said_to_be(nursery: Nursery) -> None:
+    with Server(nursery, counter(9), Times()) as server:
+        nothing_is_made_twice(server)
+        assert "it takes more than 12000 instructions" in said(server)[0]
 
 
 def test_it_is_inconclusive_when_another_start_is_another_one(

@@ -1,7 +1,8 @@
 /*
  * A counter whose lock, or whose number, is made by the first request. MADE: 1 once, by the C library; 2 looked at, then
  * locked, then looked at again; 3 made by each who finds none, and put in place by one of them; 4 locked, and not looked
- * at again (wrong); 5 in memory that processes share, by each who finds it unmade (wrong); 6 the same, made by one.
+ * at again (wrong); 5 in memory that processes share, by each who finds it unmade (wrong); 6 the same, made by one; 7 read
+ * from a file by each who finds none (wrong); 8 the same, and by one alone; 9 a lot of work is done first.
  */
 #include "../../reference/mutants/c/counter.h"
 
@@ -56,6 +57,34 @@ static long changed(long more)
 	return value;
 }
 
+#elif MADE >= 7
+static volatile int begun;
+
+static void begin(void)
+{
+	char text[64];
+	FILE *file = fopen("/dev/null", "r");
+	if (file == NULL)
+		die("fopen");
+	state->number = fgets(text, sizeof text, file) == NULL ? 0 : atol(text);
+	fclose(file);
+	for (volatile int left = MADE == 9 ? 20 * 1000 : 0; left > 0; left = left - 1)
+		continue;
+	begun = 1;
+}
+
+static long changed(long more)
+{
+	if (MADE == 7 && !begun)
+		begin();
+	lock();
+	if (!begun)
+		begin();
+	long value = state->number = state->number + more;
+	unlock();
+	return value;
+}
+
 #elif MADE == 4
 static volatile int begun;
 
@@ -94,7 +123,7 @@ static long changed(long more)
 #define INCREMENT() changed(1)
 #define CURRENT() changed(0)
 #include "../../reference/mutants/c/counter_session.h"
-#if MADE <= 4
+#if MADE <= 4 || MADE >= 7
 #include "../../reference/mutants/c/thread_base.h"
 #else
 #include "../../reference/mutants/c/fork_base.h"

@@ -2,8 +2,10 @@
  * Threads that wait in line for clients. LINE: 1 a queue with a mutex and a condition; 2 semaphores and a mutex; 3 a
  * stack; 4 each in its own place, which is given to an idle one; 5 who waits looks again every 20 ms; 6 all are woken
  * each time; 7 a ring, places of which are taken by compare and swap; 8 as 1, two workers beside three threads that wait
- * for something else. Wrong: 11 nobody locks; 12 looks once when it has waited; 13 looks before it locks; 14 who puts
- * does not lock; 15 one place for all; 16 wakes somebody only when the queue was empty.
+ * for something else; 9 who waits looks again after 10 s; 10 who comes when nobody is idle is turned away. Wrong: 11
+ * nobody locks; 12 looks once when it has waited; 13 looks before it locks; 14 who puts does not lock; 15 one place for
+ * all; 16 wakes somebody only when the queue was empty; 17 a stack of nodes, and who takes one does not lock; 18 the
+ * same, and it ends when it notices. And 21: each serves one client, and makes its successor.
  */
 #include "../../reference/mutants/c/client_queue.h"
 
@@ -95,14 +97,15 @@ static void give(int client)
 #define PUT(client) give(client)
 #define TAKE() take_own()
 
-#elif LINE == 5
+#elif LINE == 5 || LINE == 9
 static int take_again(void)
 {
 	lock_queue();
 	while (queue.count == 0) {
 		struct timespec until;
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 20 * 1000 * 1000;
+		until.tv_sec += LINE == 9 ? 10 : 0;
+		until.tv_nsec += LINE == 9 ? 0 : 20 * 1000 * 1000;
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
 		pthread_cond_timedwait(&queue.not_empty, &queue.mutex, &until);
@@ -148,6 +151,36 @@ static void put_in_ring(int client)
 }
 #define PUT(client) put_in_ring(client)
 #define TAKE() take_place()
+
+#elif LINE == 10
+static int idle;
+
+static int take_if_free(void)
+{
+	lock_queue();
+	idle++;
+	while (queue.count == 0)
+		pthread_cond_wait(&queue.not_empty, &queue.mutex);
+	idle--;
+	int client = remove_first();
+	unlock_queue();
+	return client;
+}
+
+static void put_or_refuse(int client)
+{
+	lock_queue();
+	int refused = idle <= (int)queue.count;
+	if (!refused)
+		add(client);
+	unlock_queue();
+	if (refused)
+		close(client);
+	else
+		pthread_cond_signal(&queue.not_empty);
+}
+#define PUT(client) put_or_refuse(client)
+#define TAKE() take_if_free()
 
 #elif LINE == 12
 static int take_once(void)
@@ -202,6 +235,58 @@ static void put_seldom(int client)
 }
 #define PUT(client) put_seldom(client)
 #define TAKE() take()
+
+#elif LINE == 17 || LINE == 18
+static struct node {
+	int client;
+	struct node *next;
+} *volatile top; /* nodes are never freed: who takes one that another one has taken does not crash */
+
+static int take_top(void)
+{
+	while (sem_wait(&waiting) < 0)
+		continue;
+	struct node *node = top;
+	top = node->next;
+	int client = node->client;
+	if (client < 0)
+		abort();
+	node->client = LINE == 18 ? -1 : client;
+	return client;
+}
+
+static void push(int client)
+{
+	struct node *node = malloc(sizeof *node);
+	if (node == NULL)
+		die("malloc");
+	lock_queue();
+	node->client = client;
+	node->next = top;
+	top = node;
+	unlock_queue();
+	sem_post(&waiting);
+}
+#define PUT(client) push(client)
+#define TAKE() take_top()
+
+#elif LINE == 21
+static void *work(void *unused);
+
+static int take_one_only(void)
+{
+	static __thread int taken;
+	pthread_t successor;
+	if (taken++) {
+		if (pthread_create(&successor, NULL, work, NULL) != 0)
+			die("pthread_create");
+		pthread_detach(pthread_self());
+		pthread_exit(NULL);
+	}
+	return take();
+}
+#define PUT(client) put(client)
+#define TAKE() take_one_only()
 #endif
 
 static void *sleep_for_ever(void *unused)

@@ -44,9 +44,10 @@ def program(pid: int) -> str | None:
 def mapped_file(pid: int, mapping: Mapping) -> str | None:
     """A path under which the very file of a mapping can be read from here; None when there is none any more.
 
-    The executed file is reachable even when it was deleted; others through the process's root, if unchanged.
+    The executed file is reachable even when it was deleted; others through the process's root, if unchanged. When the
+    process has ended, by the path as it stands.
     """
-    candidates = [f"/proc/{pid}/root{mapping.path}"]
+    candidates = [f"/proc/{pid}/root{mapping.path}", mapping.path]
     if mapping.path == program(pid):
         candidates.insert(0, f"/proc/{pid}/exe")
     for path in candidates:

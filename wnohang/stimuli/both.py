@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from wnohang.client import Client
-from wnohang.observe import blocked_in
+from wnohang.observe import blocked_in, mappings
 from wnohang.spec.linearizability import Kind, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.bystander import Bystander
 from wnohang.stimuli.pair import Worker
@@ -27,6 +27,8 @@ _LATE = 0.1
 # Of a request that takes more instructions, with those of the C library, nobody knows which is met how often: an
 # interpreter's.
 MOST_STEPS = 3_000
+_GOLDEN = (5**0.5 - 1) / 2
+T = TypeVar("T")
 
 
 class Both:
@@ -43,6 +45,7 @@ class Both:
         self.b = Bystander(other, others, worker, kind)
         self.a.spins_after = self.b.spins_after = _SPINS_AFTER
         self.of_a, self.of_b = tracer.thread(worker.tid), tracer.thread(others.tid)
+        self._mapped = mappings(preemption.process)
         self._judged = len(preemption.sweep.history)
         self.number = max((each.answer or 0 for each in preemption.sweep.history), default=preemption.start)
 
@@ -100,7 +103,7 @@ class Both:
 
     def place(self, step: Step) -> str:
         """In words. Who called it is not looked for: the stack is another one by now."""
-        return str(locate(self._preemption.process, step.place))
+        return str(locate(self._preemption.process, step.place, mapped=self._mapped))
 
 
 def workers_of(preemption: Preemption) -> list[Worker]:
@@ -126,7 +129,7 @@ def each_once(steps: list[Step]) -> list[Step]:
     return list({step.place: step for step in reversed(steps)}.values())[::-1]
 
 
-def spread(steps: list[Step], most: int) -> list[Step]:
+def spread(steps: list[T], most: int) -> list[T]:
     """So many of them at most, evenly spread."""
     return steps[:: -(-len(steps) // most) or 1]
 
@@ -135,6 +138,12 @@ def from_the_middle(steps: list[Step]) -> list[Step]:
     """The middle one first, then those around it."""
     middle = len(steps) // 2
     return [step for _, step in sorted(enumerate(steps), key=lambda each: abs(each[0] - middle))]
+
+
+def evenly(ways: Sequence[T]) -> list[T]:
+    """In such an order that those for which there is time are from everywhere: by multiples of the golden section."""
+    order = sorted(range(len(ways)), key=lambda number: number * _GOLDEN % 1)
+    return [ways[number] for number in order]
 
 
 def can_be_held(preemption: Preemption) -> bool:

@@ -19,7 +19,7 @@ from wnohang.client import Client
 from wnohang.observe import mappings
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import Both, workers_of
+from wnohang.stimuli.both import Both, evenly, spread, workers_of
 from wnohang.stimuli.bystander import Bystander
 from wnohang.stimuli.lateness import places_of
 from wnohang.stimuli.pair import Worker, asleep_for
@@ -27,6 +27,9 @@ from wnohang.stimuli.preemption import Preemption
 from wnohang.trace import Step, Tracer
 from wnohang.verdict import Budget, Inconclusive, NotApplicable
 
+# A first request of more instructions, with those of the C library, is not looked into: to make a lock takes some ten,
+# to open a file and read it some thousands.
+_MOST_STEPS = 12_000
 # Instructions of a first request outside the C library, at most: 60 to 150 as a rule.
 _ALL = 400
 # At so many just before what no other request runs through A's worker is held too: there it was looked whether
@@ -127,7 +130,9 @@ def _bound_at_start(server: Server) -> Iterator[None]:
 def _course(server: Server) -> _Course:
     newcomers = Newcomers(server, server.times.quiet)
     with newcomers.trace() as tracer:
-        first = [step.place for step in places_of(Both(newcomers, tracer, Kind.INCR), _ALL)]
+        first = [step.place for step in places_of(Both(newcomers, tracer, Kind.INCR), _ALL, _MOST_STEPS)]
+        if not first:
+            raise NotApplicable(f"it takes more than {_MOST_STEPS} instructions")
         later = {step.place for step in places_of(Both(newcomers, tracer, Kind.INCR, exchanged=True), _ALL)}
         only = [number for number, place in enumerate(first) if place not in later] if later else []
         near = sorted({each for number in only for each in range(max(0, number - _LOOK), number + 1)})
@@ -146,8 +151,8 @@ class _Ways:
     def all(self, course: _Course) -> None:
         """Those where only A's worker is held come first."""
         budget = Budget(_ENOUGH * self._server.times.scale, self._server.starvation)
-        ways: list[tuple[Spot, Spot | None]] = [(spot, None) for spot in course.around[:_FIRSTS]]
-        ways += [(own, other) for own in course.missing for other in course.whole]
+        ways: list[tuple[Spot, Spot | None]] = [(spot, None) for spot in spread(course.around, _FIRSTS)]
+        ways += evenly([(own, other) for own in course.missing for other in course.whole])
         for own, other in ways:
             if budget.left() <= 0:
                 break

@@ -4,6 +4,7 @@ Some thread accepts, and puts clients where others take them out: a queue, a sta
 be guarded, and nothing of that is left to luck:
 
 two come: a worker that was woken for one client is held, at each instruction of its way to it, and another one comes;
+two take: two were woken for two clients, and one is held, at each instruction, while the other one takes its client;
 one is first: a worker that was woken is held, and one whose client leaves comes to the line before it;
 one returns: all workers are busy, and one is held at each instruction of its way back to the line when a client comes;
 in the midst: who accepts is held at each instruction of the putting, and a worker comes back to the line.
@@ -16,19 +17,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
+from wnohang.client import Client
 from wnohang.observe import blocked_in
 from wnohang.server import Server
+from wnohang.stimuli.both import evenly
 from wnohang.stimuli.line import Line
 from wnohang.stimuli.pair import asleep_for
-from wnohang.stimuli.waking import come, woken_for
+from wnohang.stimuli.waking import come, woken_besides, woken_for
 from wnohang.trace import Edge, Traced, Tracer, arrives, c_library, locate, waits_for_lock
 from wnohang.trace.calls import ACCEPT, RECEIVE
-from wnohang.verdict import Budget, NotApplicable, Violation
+from wnohang.verdict import Budget, Crossing, NotApplicable, Violation
 
 # Instructions of a way outside the C library, at most: 20 to 40 as a rule; and with it.
 _PLACES, _MOST_STEPS = 80, 3_000
-# Seconds that the ways of one kind may take, times the scale of the machine: each takes some five milliseconds.
+# Seconds that all ways may take, times the scale of the machine: each takes some five milliseconds. A kind that needs
+# less than its share leaves the rest to the next ones.
 _ENOUGH = 3.0
+# The part of that which a kind gets in any case: to find out where to hold a thread may have taken long.
+_IN_ANY_CASE = 0.1
 # Where somebody wakes up, in place of an instruction: in the C library, or the kernel.
 _WAKING = 0
 _EXPECTED = "each client is taken by one worker, and answered, whoever else comes meanwhile"
@@ -40,7 +46,17 @@ def each_is_taken_once(server: Server) -> None:
     NotApplicable where clients are not handed to threads that wait in line.
     """
     line = Line(server)
-    done = [kind(line).all() for kind in (_TwoCome, _OneIsFirst, _OneReturns, _InTheMidst)]
+    kinds = (_TwoCome, _TwoTake, _OneIsFirst, _OneReturns, _InTheMidst)
+    enough = _ENOUGH * server.times.scale
+    budget = Budget(enough, server.starvation)
+    done: list[str] = []
+
+    def share() -> float:
+        return max(budget.left() / (len(kinds) - len(done)), enough * _IN_ANY_CASE)
+
+    with line.losing_nobody():
+        for kind in kinds:
+            done.append(kind(line).all(share))
     server.saw("kit", f"held a thread of those that hand clients on: {'; '.join(done)}")
 
 
@@ -62,10 +78,13 @@ class _Kind:
     def __init__(self, line: Line) -> None:
         self.line, self.server = line, line.server
 
-    def all(self) -> str:
-        """As many as there is time for; how many these were, in words."""
-        budget = Budget(_ENOUGH * self.server.times.scale, self.server.starvation)
-        places, met, tried = self.places(), 0, 0
+    def all(self, share: Callable[[], float]) -> str:
+        """As many as there is time for; how many these were, in words.
+
+        `share`: of the time, in seconds, once it is known where to hold a thread.
+        """
+        places, met, tried = evenly(self.places()), 0, 0
+        budget = Budget(share(), self.server.starvation)
         while tried < len(places) and budget.left() > 0:
             met += self.at(places[tried]) or self.at(places[tried])  # one who looks around may have come first
             tried += 1
@@ -82,6 +101,13 @@ class _Kind:
 
     def end(self) -> None:
         """All is as it was before."""
+
+    def served(self) -> Client:
+        """A client more, who comes while nobody is held."""
+        client = self.server.connect()
+        with _blaming(lambda: f"nobody was held when {client.name} came: what others found before has left it so"):
+            client.engage()
+        return client
 
     def traced(self, *tids: int) -> Tracer:
         """These threads, while it lasts."""
@@ -104,8 +130,8 @@ class _Kind:
         return traced.held
 
     def at_place(self, place: int) -> str:
-        """In words; only for a report, or once: it takes some milliseconds."""
-        return f"held at {locate(self.line.pid, place)}"
+        """In words; only for a report: it takes some milliseconds."""
+        return f"held at {locate(self.line.pid, place, mapped=self.line.mapped)}"
 
     def woken_at(self, thread: Traced | None) -> str:
         """In words: the place in the program that had it sleep."""
@@ -157,6 +183,37 @@ class _TwoCome(_Kind):
         return met
 
 
+class _TwoTake(_TwoCome):
+    """Not where threads look around by themselves: one that is not held takes its client before the other one may."""
+
+    name = "two clients were there, and another worker took one"
+
+    def places(self) -> list[int]:
+        return [] if self.line.looks_around else super().places()[1:]
+
+    def at(self, place: int) -> bool:
+        first, second = self.line.comer(), self.line.comer()
+        with self.traced(*self.line.waiting) as tracer:
+            woken = woken_for(self.line, tracer, first, alone=False)
+            one, other = woken.thread, woken_besides(self.line, tracer, woken, second)
+            met = one is not None and other is not None and arrives(one, place, lambda: None, lambda: _sleeps(one))
+            if other is not None:
+                other.go()
+            for client in (first, second):
+                client.ask()
+            self.line.settle(tracer, second)
+        with _blaming(
+            lambda: (
+                f"{first.name} and {second.name} had come, and of the two workers that were woken one was "
+                f"{self.at_place(place)}; then the other one went on"
+            )
+        ):
+            for client in (first, second):
+                client.expect_answer()
+        self.line.leave(first, second)
+        return met
+
+
 class _OneIsFirst(_Kind):
     name = "a worker came back before the one that was woken"
 
@@ -166,7 +223,7 @@ class _OneIsFirst(_Kind):
 
     def at(self, place: int) -> bool:
         line = self.line
-        leaver, comer = line.served(), line.comer()
+        leaver, comer = self.served(), line.comer()
         with self.traced(*line.waiting) as tracer:
             woken = woken_for(self.line, tracer, comer)
             where = self.woken_at(woken.thread)
@@ -227,9 +284,22 @@ class _OneReturns(_Kind):
                 f"{comer.name} came"
             )
         ):
+            served = self._is_served(comer)
+        self._present.append(comer if served else self.served())
+        return met and served
+
+    def _is_served(self, comer: Client) -> bool:
+        """Or turned away, where more than the server has to serve are there: a limit is a choice."""
+        try:
             comer.expect_answer()
-        self._present.append(comer)
-        return met
+        except Violation as violation:
+            enough = len(self._present) >= self.server.target.clients
+            if not enough or violation.fatal or isinstance(violation, Crossing) or not comer.has_ended():
+                raise
+            comer.close()
+            self.line.somebody_waits()
+            return False
+        return True
 
     def end(self) -> None:
         self.line.leave(*self._present)
@@ -252,7 +322,7 @@ class _InTheMidst(_Kind):
 
     def at(self, place: int) -> bool:
         line = self.line
-        leaver, comer = line.served(), line.comer()
+        leaver, comer = self.served(), line.comer()
         with self.traced(line.door) as tracer:
             door = tracer.thread(line.door)
             met = arrives(door, place, lambda: come(comer), lambda: line.has_accepted(comer) and _sleeps(door))

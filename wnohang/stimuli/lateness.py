@@ -38,13 +38,13 @@ def nobody_comes_late(preemption: Preemption) -> None:
     )
 
 
-def places_of(both: Both, most: int = _PLACES) -> list[Step]:
+def places_of(both: Both, most: int = _PLACES, steps_in_all: int = MOST_STEPS) -> list[Step]:
     """Instructions of A's request at which its worker can be held, evenly spread; none where it takes too many."""
     skipped = c_library(both.a.worker.pid)
     steps = []
     both.of_a.run_to(*RECEIVE)
     both.a.begin()
-    for step in both.of_a.steps(MOST_STEPS):
+    for step in both.of_a.steps(steps_in_all):
         if step.blocked is None and step.place not in skipped:
             steps.append(step)
         if both.a.is_answered():

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from wnohang.client import Client
 from wnohang.observe import thread_state, waits
 from wnohang.stimuli.line import Line
-from wnohang.trace import Edge, Traced, Tracer, waits_for_lock
+from wnohang.trace import Edge, Traced, Tracer
 from wnohang.trace.calls import LOCK
+from wnohang.verdict import Inconclusive, NotApplicable
 
 # What a call returns to one who was woken; or to one who came just when the other one did so (futex(2)). Who waits with
 # a limit looks around by itself now and then.
@@ -35,14 +36,19 @@ class Woken:
             each.go()
 
 
-def woken_for(line: Line, tracer: Tracer, client: Client) -> Woken:
-    """Let the client come, and hold who wakes up for it.
+def woken_for(line: Line, tracer: Tracer, client: Client, *, alone: bool = True) -> Woken:
+    """Let the client come, and hold who wakes up for it; where not `alone`, whoever wakes up.
 
     All threads in line are traced. Where they look around by themselves, all but one are held until that one is woken,
     or it is seen that another one is to be.
     """
-    idle = [each for each in tracer.traced if waits_for_lock(each.pid, each.tid)]
-    _aim(tracer, idle)
+    idle = [each for each in tracer.traced if line.is_in(each.tid)]
+    try:
+        _aim(tracer, idle)
+    except Inconclusive:
+        if line.looks_around:
+            raise NotApplicable("threads in line look around by themselves so often that none can be held") from None
+        raise
     limited = {each.tid for each in waits([line.pid]) if each.limited}
     stopped = idle[1:] if limited & {each.tid for each in idle} else []
     for each in stopped:
@@ -54,9 +60,19 @@ def woken_for(line: Line, tracer: Tracer, client: Client) -> Woken:
     tracer.until(lambda: any(each.held for each in tried) or client.has_input(), "somebody in line wakes up")
     woken = next((each for each in tried if each.held), None)
     for each in tried:
-        if each is not woken:
+        if alone and each is not woken:
             each.go()
     return Woken(woken, stopped)
+
+
+def woken_besides(line: Line, tracer: Tracer, woken: Woken, client: Client) -> Traced | None:
+    """Who is woken for one client more, while the first one's is held; None when nobody is: who puts clients waits.
+
+    `woken`: with all others aimed, for who is stopped now and goes on looks around, and takes the first client.
+    """
+    come(client)
+    line.settle(tracer, client)
+    return next((each for each in tracer.traced if each.held and each is not woken.thread), None)
 
 
 def _is_woken(line: Line, tracer: Tracer, client: Client, tried: list[Traced]) -> bool:
@@ -77,7 +93,7 @@ def _aim(tracer: Tracer, idle: list[Traced]) -> None:
                 aim(each)
             elif thread_state(each.pid, each.tid) == "S":
                 asleep.add(each.tid)
-        return len(asleep) == len(idle)
+        return all(each.tid in asleep or each.ended is not None for each in idle)
 
     for each in idle:
         aim(each)

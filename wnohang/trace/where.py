@@ -13,7 +13,7 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wnohang.observe import Mapping, mapped_file, mappings, program, read_memory, words
@@ -89,9 +89,12 @@ def c_library(pid: int) -> Code:
     )
 
 
-def locate(pid: int, place: int, stack: int = 0) -> Place:
-    """The place of an address in a process; for one in a library also the nearest return address in the program."""
-    known = mappings(pid)
+def locate(pid: int, place: int, stack: int = 0, *, mapped: Sequence[Mapping] = ()) -> Place:
+    """The place of an address in a process; for one in a library also the nearest return address in the program.
+
+    `mapped`: what the process had mapped, should it have ended by now.
+    """
+    known = mappings(pid) or list(mapped)
     mapping = next((each for each in known if place in each), None)
     if mapping is None:
         return Place("?", place)

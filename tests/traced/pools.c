@@ -5,7 +5,8 @@
  * for something else; 9 who waits looks again after 10 s; 10 who comes when nobody is idle is turned away. Wrong: 11
  * nobody locks; 12 looks once when it has waited; 13 looks before it locks; 14 who puts does not lock; 15 one place for
  * all; 16 wakes somebody only when the queue was empty; 17 a stack of nodes, and who takes one does not lock; 18 the
- * same, and it ends when it notices. And 21: each serves one client, and makes its successor.
+ * same, and it ends when it notices; 19 who puts counts when it has unlocked. And 21: each serves one client, and makes
+ * its successor.
  */
 #include "../../reference/mutants/c/client_queue.h"
 
@@ -234,6 +235,18 @@ static void put_seldom(int client)
 	unlock_queue();
 }
 #define PUT(client) put_seldom(client)
+#define TAKE() take()
+
+#elif LINE == 19
+static void put_and_count(int client)
+{
+	lock_queue();
+	queue.clients[(queue.first + queue.count) % PLACES] = client;
+	unlock_queue();
+	queue.count = queue.count + 1;
+	pthread_cond_signal(&queue.not_empty);
+}
+#define PUT(client) put_and_count(client)
 #define TAKE() take()
 
 #elif LINE == 17 || LINE == 18

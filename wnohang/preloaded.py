@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 from hypothesis import strategies
 
-from wnohang import conversation, coverage, engines, requirement, trace
+from wnohang import conversation, coverage, engines, explore, requirement, trace
 from wnohang.stimuli import sizes
 
 __all__ = ["conversation"]  # imported for itself
@@ -18,6 +18,7 @@ for _each in sorted(Path(__file__).with_name("stimuli").glob("[a-z]*.py")):
     importlib.import_module(f"wnohang.stimuli.{_each.stem}")
 
 # Each is remembered by its process, and so by those that are forked off.
+explore.load()
 requirement.catalogue()
 coverage.tested()
 trace.permitted()

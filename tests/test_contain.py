@@ -617,7 +617,7 @@ def test_servers_end_with_the_kit(mark: str, namespaces: str, number: signal.Sig
 
 def _judge(tmp: Path, *options: str) -> subprocess.Popen[bytes]:
     """A run of the whole conformance suite, in a process group of its own."""
-    server = f"{sys.executable} {CHECKOUT}/reference/python/fork.py {{port}}"
+    server = f"{sys.executable} -S {CHECKOUT}/reference/python/fork.py {{port}}"
     command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", str(CHECKOUT / "conformance")]
     command += [f"--server={server}", f"--verdicts={tmp}/verdicts.json", *options]
     (tmp / "temp").mkdir()

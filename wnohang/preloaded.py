@@ -17,6 +17,8 @@ __all__ = ["conversation"]  # imported for itself
 for _each in sorted(Path(__file__).with_name("stimuli").glob("[a-z]*.py")):
     importlib.import_module(f"wnohang.stimuli.{_each.stem}")
 
+importlib.import_module("pdb")  # pytest does, in each run
+
 # Each is remembered by its process, and so by those that are forked off.
 explore.load()
 requirement.catalogue()

@@ -1,7 +1,6 @@
 """ECHO: the service."""
 
 import pytest
-from hypothesis import strategies as st
 
 from wnohang.explore import Explorer
 from wnohang.requirement import verifies
@@ -9,13 +8,8 @@ from wnohang.server import Server
 from wnohang.spec.bytestream import Dialogue
 from wnohang.stimuli.faults import short_counts
 from wnohang.stimuli.pressure import Pressure
-from wnohang.stimuli.sizes import AROUND_POWERS_OF_TWO, counted, pieces
+from wnohang.stimuli.sizes import AROUND_POWERS_OF_TWO, counted, pieces, some_chunks
 from wnohang.verdict import proving
-
-# A few bytes, a line or two, and what one receive does not take at once. Left alone, Hypothesis stays with the first.
-CHUNKS = st.one_of(
-    st.binary(min_size=1, max_size=30), st.binary(min_size=40, max_size=600), st.integers(1500, 9000).map(counted)
-)
 
 
 @verifies("ECHO-1")
@@ -31,7 +25,7 @@ def test_every_byte_comes_back(server: Server, explorer: Explorer) -> None:
         client.expect_story(story)
         client.close()
 
-    explorer.given(st.lists(CHUNKS, min_size=1, max_size=6), act)
+    explorer.given(some_chunks(), act)
 
 
 @verifies("ECHO-1")

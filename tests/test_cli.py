@@ -27,9 +27,9 @@ from wnohang.report.record import Record, Verdict
 from wnohang.requirement import Level, catalogue
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-RIGHT = [sys.executable, str(CHECKOUT / "reference" / "python" / "thread.py"), "{port}"]
+RIGHT = [sys.executable, "-S", str(CHECKOUT / "reference" / "python" / "thread.py"), "{port}"]
 # One client at a time: CONC-1 must fail.
-ITERATIVE = [sys.executable, str(CHECKOUT / "reference" / "python" / "iterative.py"), "{port}"]
+ITERATIVE = [sys.executable, "-S", str(CHECKOUT / "reference" / "python" / "iterative.py"), "{port}"]
 
 
 # Where ./selftest keeps it; or nowhere.

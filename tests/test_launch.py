@@ -435,7 +435,7 @@ def test_a_turn_ends_with_its_holder() -> None:
 def test_a_fixed_port_under_four_workers(tmp_path: Path, namespaces: str) -> None:
     """In the fallback one at a time, across processes."""
     pytest.importorskip("xdist")
-    server = f"{sys.executable} {CHECKOUT}/reference/python/fork.py {OWN_PORT}"
+    server = f"{sys.executable} -S {CHECKOUT}/reference/python/fork.py {OWN_PORT}"
     command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-n", "4", "-q"]
     command += [str(CHECKOUT / "conformance"), f"--server={server}", f"--server-namespaces={namespaces}"]
     command += ["--requirement=REAP-1,REAP-2,FD-1,FD-2,SIG-1,CONC-1,CONC-2,ECHO-9"]

@@ -139,7 +139,7 @@ def test_each_way_of_waiting_is_told(nursery: Nursery, tmp_path: Path, name: str
     code, model, mechanisms = SERVERS[name]
     source = tmp_path / "server.py"
     source.write_text(PRELUDE + code)
-    with Server(nursery, Target("server", (sys.executable, str(source), "{port}")), Times()) as running:
+    with Server(nursery, Target("server", (sys.executable, "-S", str(source), "{port}")), Times()) as running:
         found = detect(running)
     assert (found.model, found.mechanisms) == (model, mechanisms), (found.evidence, found.waiting)
 

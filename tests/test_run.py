@@ -245,8 +245,8 @@ def test_a_server_that_has_the_name_of_a_dialect_is_judged(tmp_path: Path, monke
 @pytest.mark.parametrize("turns", ["", "uneven"])
 def test_a_server_that_splices_through_a_pipe_is_not_accused(turns: str) -> None:
     """Its sessions hold three descriptors each (RES-1), and send by a call of their own (CONC-4)."""
-    server = Path(__file__).with_name("hostile") / "splicing.py"
-    done = matrix.whole_run(f"--server={sys.executable} {server} {{port}} {turns}", "--requirement=CONC-4,RES-1,RES-6")
+    server = f"{sys.executable} -S {Path(__file__).with_name('hostile') / 'splicing.py'} {{port}} {turns}"
+    done = matrix.whole_run(f"--server={server}", "--requirement=CONC-4,RES-1,RES-6")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "score: 2/2 MUSTs that apply; 1/1 SHOULDs" in done.stdout, done.stdout
 
@@ -254,6 +254,6 @@ def test_a_server_that_splices_through_a_pipe_is_not_accused(turns: str) -> None
 def test_a_server_that_turns_all_away_in_a_shortage_is_not_accused() -> None:
     """It is slow at it, and whoever comes meanwhile is turned away too (RES-1): that is the shortage's doing."""
     server = Path(__file__).with_name("hostile") / "sweeping.py"
-    done = matrix.whole_run(f"--server={sys.executable} {server} {{port}}", "--requirement=RES-1,PEER-1")
+    done = matrix.whole_run(f"--server={sys.executable} -S {server} {{port}}", "--requirement=RES-1,PEER-1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "score: 2/2 MUSTs that apply" in done.stdout, done.stdout

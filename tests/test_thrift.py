@@ -18,6 +18,7 @@ import pytest
 from wnohang import collector, gallery, verdict
 from wnohang.collector import Collector
 from wnohang.contain import Cell, ContainmentError, Nursery
+from wnohang.coverage import conformance_folder
 from wnohang.launch import Target
 from wnohang.model import Detection, is_restless
 from wnohang.report import resultfile
@@ -27,6 +28,7 @@ from wnohang.server import Server
 from wnohang.session import Session
 from wnohang.verdict import Budget, Times
 
+_REFERENCE = gallery.reference_folder() / "python" / "thread.py"
 # A thread for each client, and one that wakes up every two milliseconds.
 _TICKING = """
 import socket, sys, threading, time
@@ -263,3 +265,13 @@ print(*sorted(name for name in set(sys.modules) - before if name.startswith("wno
     line = [sys.executable, "-c", program]
     done = subprocess.run(line, cwd=checkout, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(("requirement", "loaded"), [("ECHO-5", False), ("ECHO-1", True)])
+def test_hypothesis_is_loaded_by_who_explores(requirement: str, loaded: bool) -> None:
+    """It is a third of what a run has to load; its own plugin would load it at the end, to sum up nothing."""
+    arguments = [str(conformance_folder()), "-q", "-p", "no:cacheprovider", "--requirement", requirement]
+    program = "import sys, pytest; code = pytest.main(sys.argv[1:]); print('loaded', 'hypothesis' in sys.modules, code)"
+    command = [sys.executable, "-c", program, *arguments, f"--server={sys.executable} -S {_REFERENCE} {{port}}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines()[-1] == f"loaded {loaded} 0", done.stdout + done.stderr

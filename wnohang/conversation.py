@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
-
 from wnohang.client import Client
 from wnohang.explore import Explorer
 from wnohang.server import Server
@@ -131,6 +128,9 @@ def at_once(server: Server, most: int) -> int:
 
 def explore(server: Server, explorer: Explorer, clients: int) -> None:
     """Hypothesis invents dialogues of up to `clients` clients; Violation with the shortest in which a byte crosses."""
+    from hypothesis import strategies as st  # loaded late: `explore.load`
+    from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
     total = {"whole": 0, "broken": 0}
 
     class Machine(RuleBasedStateMachine):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from types import FrameType
 from typing import Any
@@ -357,7 +358,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     collector = session.config.stash.get(COLLECTOR, None)
     if collector is not None:
         session.exitstatus = collector.finish(int(exitstatus))
+        _forget_hypothesis(session.config)
     return (yield)
+
+
+def _forget_hypothesis(config: pytest.Config) -> None:
+    """Where nothing was explored (`explore.load`), its plugin would load all of it in order to sum up nothing."""
+    plugin = config.pluginmanager.get_plugin("hypothesispytest")
+    if plugin is not None and "hypothesis" not in sys.modules:
+        config.pluginmanager.unregister(plugin)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

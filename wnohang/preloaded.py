@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 from hypothesis import strategies
 
-from wnohang import conversation, coverage, engines, requirement, trace
+from wnohang import conversation, coverage, engines, explore, requirement, trace
 from wnohang.stimuli import sizes
 
 __all__ = ["conversation"]  # imported for itself
@@ -17,7 +17,10 @@ __all__ = ["conversation"]  # imported for itself
 for _each in sorted(Path(__file__).with_name("stimuli").glob("[a-z]*.py")):
     importlib.import_module(f"wnohang.stimuli.{_each.stem}")
 
+importlib.import_module("pdb")  # pytest does, in each run
+
 # Each is remembered by its process, and so by those that are forked off.
+explore.load()
 requirement.catalogue()
 coverage.tested()
 trace.permitted()

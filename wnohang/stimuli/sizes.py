@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from wnohang.dialect import Dialect
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 # 1 to 65537: one less than, as much as, and one more than each power of two. Buffers have such sizes.
 AROUND_POWERS_OF_TWO = sorted({size for power in range(1, 17) for size in (2**power - 1, 2**power, 2**power + 1)})
@@ -36,3 +40,14 @@ def pieces(dialect: Dialect, size: int) -> bytes:
     if not dialect.lines:
         return counted(size)
     return b"".join(dialect.framed(b"%07d" % number + b"x" * (_LINE - 8)) for number in range(size // _LINE))
+
+
+def some_chunks() -> SearchStrategy[list[bytes]]:
+    """Up to six chunks: a few bytes, a line or two, or what one receive does not take at once.
+
+    Left alone, Hypothesis stays with the first. It is loaded late: `explore.load`.
+    """
+    from hypothesis import strategies as st
+
+    few, lines, many = st.binary(min_size=1, max_size=30), st.binary(min_size=40, max_size=600), st.integers(1500, 9000)
+    return st.lists(st.one_of(few, lines, many.map(counted)), min_size=1, max_size=6)

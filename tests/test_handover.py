@@ -187,4 +187,4 @@ def test_it_ends_when_it_takes_too_long(nursery: Nursery, monkeypatch: pytest.Mo
     monkeypatch.setattr(handover, "_ENOUGH", 0.0)
     with Server(nursery, pool(1), IMPATIENT) as server:
         each_is_taken_once(server)
-        assert all(met == 0 for met, _ in said(server))
+        assert all(met <= 1 < count or met == count == 1 for met, count in said(server))

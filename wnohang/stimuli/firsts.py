@@ -22,6 +22,7 @@ from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,u
 from wnohang.stimuli.both import Both, evenly, spread, workers_of
 from wnohang.stimuli.bystander import Bystander
 from wnohang.stimuli.lateness import places_of
+from wnohang.stimuli.pace import Pace
 from wnohang.stimuli.pair import Worker, asleep_for
 from wnohang.stimuli.preemption import Preemption
 from wnohang.trace import Step, Tracer
@@ -38,7 +39,7 @@ _LOOK = 3
 # So many ways with nobody but A held, at most: a table that is filled at the first request is a loop, or a long list.
 _FIRSTS = 40
 # Seconds for all ways, of which each starts the server: 20 ms, and 2 s in all where there is anything to try.
-_ENOUGH = 4.0
+_ENOUGH = 6.0
 # Have the dynamic linker look up all functions at the start: or what it does at the first call of each, and the stubs
 # that lead there, would be mistaken for the program's own (ld.so(8)).
 _ENVIRONMENT = {"LD_BIND_NOW": "1"}
@@ -146,22 +147,22 @@ class _Ways:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._tried = self._held = 0
+        self._held = 0
 
     def all(self, course: _Course) -> None:
         """Those where only A's worker is held come first."""
-        budget = Budget(_ENOUGH * self._server.times.scale, self._server.starvation)
+        # Of what starts anew for each way only the kit itself is known to have waited.
+        pace = Pace(_ENOUGH * self._server.times.scale, lambda: self._server.starvation_in_turn([]))
         ways: list[tuple[Spot, Spot | None]] = [(spot, None) for spot in spread(course.around, _FIRSTS)]
         ways += evenly([(own, other) for own in course.missing for other in course.whole])
         for own, other in ways:
-            if budget.left() <= 0:
+            if not pace.allows_more():
                 break
-            self._tried += 1
             self._one(own, other)
         self._server.saw(
             "kit",
             f"held one client's worker in the first request of all, and another one's meanwhile: {self._held} of "
-            f"{len(ways)} ways, each with a new start of the server, in {budget.elapsed:.2g} s",
+            f"{len(ways)} ways, each with a new start of the server; {pace.tried} were tried",
         )
 
     def _one(self, own: Spot, other: Spot | None) -> None:

@@ -21,13 +21,10 @@ from wnohang.stimuli.line import Line
 from wnohang.stimuli.waking import come, woken_besides, woken_for
 from wnohang.stimuli.way import Way, blaming, sleeps
 from wnohang.trace import arrives
-from wnohang.verdict import Budget
 
 # Seconds that all ways may take, times the scale of the machine: each takes some five milliseconds. A kind that needs
 # less than its share leaves the rest to the next ones.
 _ENOUGH = 3.0
-# The part of that which a kind gets in any case: to find out where to hold a thread may have taken long.
-_IN_ANY_CASE = 0.1
 # Where somebody wakes up, in place of an instruction: in the C library, or the kernel.
 _WAKING = 0
 
@@ -39,16 +36,13 @@ def each_is_taken_once(server: Server) -> None:
     """
     line = Line(server)
     kinds = (_TwoCome, _TwoTake, _OneIsFirst, OneReturns, _InTheMidst, OneWaits)
-    enough = _ENOUGH * server.times.scale
-    budget = Budget(enough, server.starvation)
+    left = _ENOUGH * server.times.scale
     done: list[str] = []
-
-    def share() -> float:
-        return max(budget.left() / (len(kinds) - len(done)), enough * _IN_ANY_CASE)
-
     with line.losing_nobody():
         for kind in kinds:
-            done.append(kind(line).all(share))
+            words, spent = kind(line).all(left / (len(kinds) - len(done)))
+            done.append(words)
+            left = max(0.0, left - spent)
     server.saw("kit", f"held a thread of those that hand clients on: {'; '.join(done)}")
 
 
@@ -59,6 +53,7 @@ class _TwoCome(Way):
         client = self.line.comer()
         with self.traced(*self.line.waiting) as tracer:
             woken = woken_for(self.line, tracer, client)
+            self.woken_at(woken.thread)
             found = self.course(woken.thread) if woken.thread is not None else []
         client.exchange()
         self.line.leave(client)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from wnohang.client import Client
-from wnohang.observe import Wait, current_call, mappings, ready, thread_state, threads, waits
+from wnohang.observe import Wait, current_call, mappings, per_task_cpu, ready, thread_state, threads, waits
 from wnohang.server import Server
 from wnohang.stimuli.pair import pair_of_workers
 from wnohang.stimuli.runtimes import managed
@@ -18,6 +19,9 @@ from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, at_l
 _MOST = 32
 # Seconds until each thread has been seen asleep: who looks around every millisecond is awake at many a look.
 _LOOKING = 0.1
+# Nearly always all are asleep again so soon, in seconds; a thread that runs longer than this, in nanoseconds of its own
+# time, after that, spins.
+_SOON, _SPINS = 0.005, 5_000_000
 
 
 class Line:
@@ -38,6 +42,7 @@ class Line:
             raise NotApplicable("it is not so that one thread accepts, and others wait in line for clients")
         self.door = doors[0]
         self.mapped = mappings(self.pid)
+        self.woken_in = ""  # where in the program they sleep, in words, once it is known
         limited = [each.tid for each in asleep if each.call in LOCK and each.limited]
         self.looks_around = bool(limited)
         calls = [current_call(self.pid, tid) for tid in limited]
@@ -67,6 +72,10 @@ class Line:
                 raise NotApplicable("clients are handed to the threads that wait only once they have asked something")
             budget.pause()
         self.leave(silent)
+
+    def starvation(self) -> Callable[[], float]:
+        """Seconds from now on in which those in line, who accepts and the kit were kept from running, one by one."""
+        return self.server.starvation_in_turn([*self.waiting, self.door])
 
     def served(self) -> Client:
         """A client more, who has been answered."""
@@ -143,13 +152,28 @@ class Line:
         return (end is not None and bool(end.inode)) or waits_for_lock(self.pid, self.door)
 
     def settle(self, tracer: Tracer, *came: Client) -> None:
-        """These have been accepted, and all who are not held have gone as far as they can."""
+        """These have been accepted, and all who are not held have gone as far as they can.
+
+        Who spins, because of one that is held, has done so too. On a busy machine it may take long until each has run.
+        """
+        begun = time.monotonic()
+        ran: dict[int, int] = {}
+        asleep: list[float] = []
 
         def is_quiet() -> bool:
-            return all(map(self.has_accepted, came)) and not ready(self.pid)
+            awake, accepted = ready(self.pid), all(map(self.has_accepted, came))
+            if not awake:
+                asleep.append(time.monotonic())
+                return accepted or asleep[-1] - asleep[0] > self.server.times.quiet
+            asleep.clear()
+            if time.monotonic() - begun < _SOON:
+                return False
+            used = {tid: each.ran_ns for tid, each in per_task_cpu([self.pid]).items()}
+            spinning = {tid for tid in awake if used.get(tid, 0) - ran.setdefault(tid, used.get(tid, 0)) > _SPINS}
+            return awake <= spinning and (accepted or self.door in spinning)
 
-        with contextlib.suppress(Inconclusive):  # one that never rests has had its time
-            tracer.until(is_quiet, "all sleep but who is held", self.server.times.quiet)
+        with contextlib.suppress(Inconclusive):
+            tracer.until(is_quiet, "all sleep but who is held")
 
     def room(self, most: int) -> int:
         """How many clients are served at once, of so many at most."""

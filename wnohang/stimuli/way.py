@@ -9,10 +9,11 @@ from wnohang.client import Client
 from wnohang.observe import blocked_in
 from wnohang.stimuli.both import evenly
 from wnohang.stimuli.line import Line
+from wnohang.stimuli.pace import Pace
 from wnohang.stimuli.waking import come
 from wnohang.trace import Edge, Traced, Tracer, c_library, locate
 from wnohang.trace.calls import ACCEPT
-from wnohang.verdict import Budget, Violation
+from wnohang.verdict import Violation
 
 # Instructions of a way outside the C library, at most: 20 to 40 as a rule; and with it.
 _PLACES, _MOST_STEPS = 80, 3_000
@@ -40,18 +41,17 @@ class Way:
         self.line, self.server = line, line.server
         self._way: list[int] = []
 
-    def all(self, share: Callable[[], float]) -> str:
-        """As many as there is time for; how many these were, in words.
-
-        `share`: of the time, in seconds, once it is known where to hold a thread.
-        """
-        places, met, tried = evenly(self.places()), 0, 0
-        budget = Budget(share(), self.server.starvation)
-        while tried < len(places) and budget.left() > 0:
-            met += self.at(places[tried]) or self.at(places[tried])  # one who looks around may have come first
-            tried += 1
+    def all(self, seconds: float) -> tuple[str, float]:
+        """As many as there is time for; how many these were, in words, and how much of the time they took."""
+        places, met = evenly(self.places()), 0
+        pace = Pace(seconds, self.line.starvation)
+        for place in places:
+            if not pace.allows_more():
+                break
+            met += self.at(place) or self.at(place)  # one who looks around may have come first
+        spent = pace.spent
         self.end()
-        return f"{met} of {len(places)} times when {self.name}"
+        return f"{met} of {len(places)} times when {self.name}", spent
 
     def places(self) -> list[int]:
         """Where to hold a thread."""
@@ -109,11 +109,13 @@ class Way:
         return f"held at {next(known, None) or locate(pid, place, mapped=mapped)}"
 
     def woken_at(self, thread: Traced | None) -> str:
-        """In words: the place in the program that had it sleep."""
+        """In words: the place in the program that had it sleep. It is looked up once: that takes ten milliseconds."""
         if thread is None:
             return "not held"
-        look = thread.look()
-        return f"held as it woke up, in {locate(self.line.pid, look.place, look.stack).own}"
+        if not self.line.woken_in:
+            look = thread.look()
+            self.line.woken_in = str(locate(self.line.pid, look.place, look.stack).own)
+        return f"held as it woke up, in {self.line.woken_in}"
 
 
 def sleeps(traced: Traced) -> bool:

@@ -10,6 +10,7 @@ from wnohang import gallery
 from wnohang.contain import Nursery
 from wnohang.launch import Target
 from wnohang.server import Server
+from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli import preempted, preemption
 from wnohang.trace import permitted
 from wnohang.verdict import Inconclusive, Times
@@ -34,3 +35,16 @@ def test_a_request_that_is_not_stepped_to_its_end_proves_nothing(
         pytest.raises(Inconclusive, match="stepped through 400 instructions of its request, and not to its end"),
     ):
         preempted.no_increment_is_lost(server)
+
+
+def test_an_answer_belongs_to_what_was_asked(nursery: Nursery) -> None:
+    """A busy machine brings it late, when the next request is another one already: a right counter was accused."""
+    command = gallery.command(gallery.gallery()["c/counter-thread-mutex"])
+    with Server(nursery, Target("counter", tuple(command), "counter"), Times()) as server:
+        stepped = preemption.Preemption(server)
+        (other,) = stepped.others
+        other.begin()
+        other.kind = Kind.GET
+        server.observable("answered", lambda: int(other.is_answered())).becomes(1)
+        stepped.take(other)
+        assert stepped.sweep.history[-1].kind is Kind.INCR

@@ -40,6 +40,7 @@ class Bystander:
     def __init__(self, client: Client, worker: Worker, held: Worker, kind: Kind = Kind.INCR) -> None:
         """`held`: who is stepped meanwhile."""
         self.client, self.worker, self.kind = client, worker, kind
+        self.sent = kind  # what the request under way, or the last one, was: `kind` may be set for the next one by now
         self.spins_after = _SPINS_AFTER
         self.naps = False  # it was seen to: from then on a few naps tell
         self.asked: float | None = None
@@ -77,7 +78,7 @@ class Bystander:
 
     def begin(self) -> None:
         """Send the request."""
-        self.asked, self._effort = time.monotonic(), None
+        self.asked, self._effort, self.sent = time.monotonic(), None, self.kind
         self.client.socket.send(REQUESTS[self.kind])
 
     def goes_as_far_as_it_can(self, tracer: Tracer) -> None:

@@ -260,7 +260,7 @@ class Preemption:
         """The one answer that is there."""
         asked, other.asked = other.asked or 0.0, None
         (answer,) = self._numbers(other.client, other.answer(), 1)
-        operation = Operation(other.client.name, other.kind, asked, time.monotonic(), answer)
+        operation = Operation(other.client.name, other.sent, asked, time.monotonic(), answer)
         self.sweep.history.append(operation)
         if step is not None:
             self.sweep.places.append((operation, step))

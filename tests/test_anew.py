@@ -124,7 +124,7 @@ def test_it_ends_when_it_takes_too_long(nursery: Nursery, monkeypatch: pytest.Mo
     monkeypatch.setattr(anew, "_SECONDS", 0.0)
     with started(nursery, counter(11)) as server:
         no_increment_is_lost(server)
-        assert re.search(r"anew at 0 of (\d+) .*; \1 were left out after", said(server)[0])
+        assert re.search(r"anew at 1 of \d+ .*; \d+ were left out after", said(server)[0])
 
 
 def test_nothing_was_asked_and_there_is_nothing_to_judge(nursery: Nursery) -> None:

@@ -92,12 +92,12 @@ class _Ways:
         count, the_next = len(left), left.popleft
         if not count:
             return
-        budget = time_for_all(self._preemption, _SECONDS)
-        while left and budget.left() > 0:
+        pace = time_for_all(self._preemption, _SECONDS)
+        while left and pace.allows_more():
             if self._one(the_next()):
                 the_next = left.pop
         a, b, own = both.a.client.name, both.b.client.name, _word(self._plan.own)
-        cut = f"; {len(left)} were left out after {budget.elapsed:.2g} s" if left else ""
+        cut = f"; {len(left)} were left out after {pace.spent:.2g} s" if left else ""
         server.saw(
             "kit",
             f"held {a}'s worker anew at {self._met} of {count} instructions of {own}, while {b} asked {self._plan}, "

@@ -10,9 +10,10 @@ from wnohang.client import Client
 from wnohang.observe import blocked_in, mappings
 from wnohang.spec.linearizability import Kind, contradiction  # type: ignore[import-not-found,unused-ignore]
 from wnohang.stimuli.bystander import Bystander
+from wnohang.stimuli.pace import Pace
 from wnohang.stimuli.pair import Worker
 from wnohang.trace import Step, Tracer, arrives, locate
-from wnohang.verdict import Budget, Inconclusive, Violation
+from wnohang.verdict import Inconclusive, Violation
 
 if TYPE_CHECKING:
     from wnohang.stimuli.preemption import Preemption
@@ -111,13 +112,10 @@ def workers_of(preemption: Preemption) -> list[Worker]:
     return [Worker(preemption.process, preemption.thread), preemption.others[0].worker]
 
 
-def time_for_all(preemption: Preemption, seconds: float) -> Budget:
-    """So long all ways may take, times the scale of the machine: the server's time, and not what a busy one takes.
-
-    To ask what is left raises Inconclusive where that is beyond reason.
-    """
+def time_for_all(preemption: Preemption, seconds: float) -> Pace:
+    """So long all ways may take, times the scale of the machine: the server's time, and not what a busy one takes."""
     server, tids = preemption.server, [each.tid for each in workers_of(preemption)]
-    return Budget(seconds * server.times.scale, lambda: server.starvation_in_turn(tids))
+    return Pace(seconds * server.times.scale, lambda: server.starvation_in_turn(tids))
 
 
 def _heard_or_waits(each: Bystander) -> bool:

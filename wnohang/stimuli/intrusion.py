@@ -71,15 +71,14 @@ def intrude(preemption: Preemption) -> None:
     server, threads = preemption.server, [preemption.thread, preemption.others[0].worker.tid]
     before, inside = around_the_lock(preemption.sweep.course)
     with Tracer(server.times, witness=server, threads=threads) as tracer:
-        budget = time_for_all(preemption, _ENOUGH)
-        tried = held = 0
+        pace, held, cut = time_for_all(preemption, _ENOUGH), 0, ""
         for was_held in _ways(preemption, tracer, before, inside):
-            tried, held = tried + 1, held + was_held
-            if budget.left() <= 0:
+            held += was_held
+            if not pace.allows_more():
+                cut = f"; that took {pace.spent:.2g} s, and was enough"
                 break
     names = f"{preemption.stepped.name}'s and {preemption.others[0].client.name}'s"
-    cut = "" if budget.left() > 0 else f"; that took {budget.seconds:.2g} s, and was enough"
-    server.saw("kit", f"held {names} worker both, in {held} of {tried} ways around the lock{cut}")
+    server.saw("kit", f"held {names} worker both, in {held} of {pace.tried} ways around the lock{cut}")
 
 
 def around_the_lock(course: list[tuple[Step, bool]]) -> tuple[list[Step], list[Step]]:

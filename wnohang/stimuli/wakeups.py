@@ -35,12 +35,12 @@ def nobody_sleeps_through(preemption: Preemption) -> None:
     with Tracer(server.times, witness=server, threads=threads) as tracer:
         both = Both(preemption, tracer, Kind.INCR)
         own, ways = _way_to_sleep(both, inside)
-        budget, tried, held = time_for_all(preemption, _ENOUGH), 0, 0
+        pace, held = time_for_all(preemption, _ENOUGH), 0
         for step in ways:
-            if budget.left() <= 0:
+            if not pace.allows_more():
                 break
-            tried, held = tried + 1, held + _is_held_before_its_sleep(both, own, step)
-    server.saw("kit", f"held {both.b.client.name}'s worker on its way to sleep, in {held} of {tried} ways")
+            held += _is_held_before_its_sleep(both, own, step)
+    server.saw("kit", f"held {both.b.client.name}'s worker on its way to sleep, in {held} of {pace.tried} ways")
 
 
 def _way_to_sleep(both: Both, inside: list[Step]) -> tuple[Step, list[Step]]:

@@ -23,6 +23,7 @@ class _Busy(Way):
     def fill(self) -> None:
         """All are busy."""
         self.present = self.line.all_busy()
+        self.server.rest()  # who has answered is on its way to its next receive
         self.is_over = False
 
     def answered(self, comer: Client) -> bool:
@@ -116,7 +117,7 @@ class OneWaits(_Busy):
     def _first_worker_takes(self, comer: Client) -> bool:
         """Whether it is served when one has left, with nobody held."""
         self.present.pop().close()
-        served = comer.has_input_within(self.server.times.quiet) and not comer.has_ended()
+        served = comer.has_input_within(self.server.times.patience / 4) and not comer.has_ended()
         if served:
             comer.expect_answer()
         self.present.insert(0, comer)

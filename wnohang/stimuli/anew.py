@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import Both, time_for_all
+from wnohang.stimuli.both import Both, both_traced, time_for_all
 from wnohang.stimuli.counting import AT_MOST_TIMES, REQUESTS, Caller
 from wnohang.stimuli.lateness import places_of
 from wnohang.trace import Step, Tracer
@@ -71,8 +71,7 @@ def readings_anew(preemption: Preemption) -> None:
 def _try(preemption: Preemption, *plans: _Plan) -> None:
     if preemption.by_turns:  # of an interpreter's instructions each is met many times
         return
-    server, threads = preemption.server, [preemption.thread, preemption.others[0].worker.tid]
-    with Tracer(server.times, witness=server, threads=threads) as tracer:
+    with both_traced(preemption) as tracer:
         for plan in plans:
             _Ways(preemption, tracer, plan).all()
 

@@ -112,6 +112,12 @@ def workers_of(preemption: Preemption) -> list[Worker]:
     return [Worker(preemption.process, preemption.thread), preemption.others[0].worker]
 
 
+def both_traced(preemption: Preemption) -> Tracer:
+    """A tracer of these two."""
+    server, tids = preemption.server, [each.tid for each in workers_of(preemption)]
+    return Tracer(server.times, witness=server, threads=tids)
+
+
 def time_for_all(preemption: Preemption, seconds: float) -> Pace:
     """So long all ways may take, times the scale of the machine: the server's time, and not what a busy one takes."""
     server, tids = preemption.server, [each.tid for each in workers_of(preemption)]

@@ -19,13 +19,13 @@ from wnohang.client import Client
 from wnohang.observe import mappings
 from wnohang.server import Server
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import Both, evenly, spread, workers_of
+from wnohang.stimuli.both import Both, both_traced, evenly, spread
 from wnohang.stimuli.bystander import Bystander
 from wnohang.stimuli.lateness import places_of
 from wnohang.stimuli.pace import Pace
 from wnohang.stimuli.pair import Worker, asleep_for
 from wnohang.stimuli.preemption import Preemption
-from wnohang.trace import Step, Tracer
+from wnohang.trace import Step
 from wnohang.verdict import Budget, Inconclusive, NotApplicable
 
 # A first request of more instructions, with those of the C library, is not looked into: to make a lock takes some ten,
@@ -74,11 +74,6 @@ class Newcomers(Preemption):
     def _number(self, client: Client) -> int:
         """Not known before somebody asks."""
         return 0
-
-    def trace(self) -> Tracer:
-        """Both workers."""
-        server = self.server
-        return Tracer(server.times, witness=server, threads=[each.tid for each in workers_of(self)])
 
 
 def _is_waited_for(server: Server, client: Client) -> bool:
@@ -130,7 +125,7 @@ def _bound_at_start(server: Server) -> Iterator[None]:
 
 def _course(server: Server) -> _Course:
     newcomers = Newcomers(server, server.times.quiet)
-    with newcomers.trace() as tracer:
+    with both_traced(newcomers) as tracer:
         first = [step.place for step in places_of(Both(newcomers, tracer, Kind.INCR), _ALL, _MOST_STEPS)]
         if not first:
             raise NotApplicable(f"it takes more than {_MOST_STEPS} instructions")
@@ -170,7 +165,7 @@ class _Ways:
             newcomers = Newcomers(self._server, self._server.times.patience)
         except NotApplicable as reason:
             raise Inconclusive(f"with another start of the server: {reason}") from None
-        with newcomers.trace() as tracer:
+        with both_traced(newcomers) as tracer:
             both = Both(newcomers, tracer, Kind.INCR)
             self._held += _meet(both, own, other)
             both.all_go_on()

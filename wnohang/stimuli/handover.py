@@ -15,6 +15,9 @@ Whoever has to wait for a thread that is held waits until that has gone on: noth
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from wnohang.client import Client
 from wnohang.server import Server
 from wnohang.stimuli.busy import OneReturns, OneWaits
 from wnohang.stimuli.line import Line
@@ -73,16 +76,21 @@ class _TwoCome(Way):
             for client in (first, second):
                 client.ask()
             self.line.settle(tracer, second)
-        with blaming(
+        self._both_answered(
+            first,
+            second,
             lambda: (
                 f"{first.name} had come, and the worker that was woken for it was "
                 f"{where or self.at_place(place)}; then {second.name} came"
-            )
-        ):
+            ),
+        )
+        return met
+
+    def _both_answered(self, first: Client, second: Client, how: Callable[[], str]) -> None:
+        with blaming(how):
             for client in (first, second):
                 client.expect_answer()
         self.line.leave(first, second)
-        return met
 
 
 class _TwoTake(_TwoCome):
@@ -104,15 +112,14 @@ class _TwoTake(_TwoCome):
             for client in (first, second):
                 client.ask()
             self.line.settle(tracer, second)
-        with blaming(
+        self._both_answered(
+            first,
+            second,
             lambda: (
                 f"{first.name} and {second.name} had come, and of the two workers that were woken one was "
                 f"{self.at_place(place)}; then the other one went on"
-            )
-        ):
-            for client in (first, second):
-                client.expect_answer()
-        self.line.leave(first, second)
+            ),
+        )
         return met
 
 

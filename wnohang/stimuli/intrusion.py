@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING
 
 from wnohang.observe import Call, current_call
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import AWAKE, MOST_STEPS, Both, can_be_held, each_once, from_the_middle, spread, time_for_all
+from wnohang.stimuli.both import (
+    AWAKE,
+    MOST_STEPS,
+    Both,
+    both_traced,
+    can_be_held,
+    each_once,
+    from_the_middle,
+    spread,
+    time_for_all,
+)
 from wnohang.trace import Edge, Step, Tracer, c_library
 from wnohang.verdict import Inconclusive
 
@@ -68,9 +78,8 @@ def intrude(preemption: Preemption) -> None:
     """Violation when two workers can be brought into the critical section at once, and one's increment is lost."""
     if not preemption.sweep.waited or not can_be_held(preemption):
         return
-    server, threads = preemption.server, [preemption.thread, preemption.others[0].worker.tid]
     before, inside = around_the_lock(preemption.sweep.course)
-    with Tracer(server.times, witness=server, threads=threads) as tracer:
+    with both_traced(preemption) as tracer:
         pace, held, cut = time_for_all(preemption, _ENOUGH), 0, ""
         for was_held in _ways(preemption, tracer, before, inside):
             held += was_held
@@ -78,7 +87,7 @@ def intrude(preemption: Preemption) -> None:
                 cut = f"; that took {pace.spent:.2g} s, and was enough"
                 break
     names = f"{preemption.stepped.name}'s and {preemption.others[0].client.name}'s"
-    server.saw("kit", f"held {names} worker both, in {held} of {pace.tried} ways around the lock{cut}")
+    preemption.server.saw("kit", f"held {names} worker both, in {held} of {pace.tried} ways around the lock{cut}")
 
 
 def around_the_lock(course: list[tuple[Step, bool]]) -> tuple[list[Step], list[Step]]:

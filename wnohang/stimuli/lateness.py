@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import MOST_STEPS, Both, can_be_held, each_once, spread
-from wnohang.trace import Step, Tracer, c_library
+from wnohang.stimuli.both import MOST_STEPS, Both, both_traced, can_be_held, each_once, spread
+from wnohang.trace import Step, c_library
 from wnohang.trace.calls import RECEIVE, SEND
 
 if TYPE_CHECKING:
@@ -25,15 +25,14 @@ def nobody_comes_late(preemption: Preemption) -> None:
     """Violation when a reading is answered with a number that was answered as outdated before it was asked for."""
     if not can_be_held(preemption):
         return
-    server, threads = preemption.server, [preemption.thread, preemption.others[0].worker.tid]
-    with Tracer(server.times, witness=server, threads=threads) as tracer:
+    with both_traced(preemption) as tracer:
         both = Both(preemption, tracer, Kind.GET)
         places = places_of(both)
         early = next((step for step in places if _has_read(both, step)), None)
         if early is None:
             return
         ways = sum(_late(both, early, step) for step in (*places, None))
-    server.saw(
+    preemption.server.saw(
         "kit", f"held {both.a.client.name}'s worker with an old number, and {both.b.client.name}'s in {ways} places"
     )
 

@@ -13,7 +13,7 @@ from wnohang.stimuli.pair import pair_of_workers
 from wnohang.stimuli.runtimes import managed
 from wnohang.trace import Tracer, waits_for_lock
 from wnohang.trace.calls import ACCEPT, LOCK, WAIT
-from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, at_least, at_most, proving
+from wnohang.verdict import Budget, Inconclusive, NotApplicable, Violation, at_most, proving
 
 # A larger pool is treated as none: it takes long to fill.
 _MOST = 32
@@ -94,11 +94,6 @@ class Line:
             client.close()
         with proving("all wait in line again"):
             self.server.observable("threads not yet in line", self._away).becomes(at_most(0))
-
-    def somebody_waits(self) -> None:
-        """By now."""
-        with proving("somebody waits in line again"):
-            self.server.observable("threads in line", self.count).becomes(at_least(1))
 
     def count(self) -> int:
         """How many wait in line now."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wnohang.spec.linearizability import Kind  # type: ignore[import-not-found,unused-ignore]
-from wnohang.stimuli.both import MOST_STEPS, Both, can_be_held, each_once, from_the_middle, time_for_all
+from wnohang.stimuli.both import MOST_STEPS, Both, both_traced, can_be_held, each_once, from_the_middle, time_for_all
 from wnohang.stimuli.intrusion import around_the_lock
 from wnohang.stimuli.standstill import Stall
-from wnohang.trace import Step, Tracer, c_library
+from wnohang.trace import Step, c_library
 from wnohang.trace.calls import RECEIVE
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def nobody_sleeps_through(preemption: Preemption) -> None:
     if not preemption.sweep.waited or not can_be_held(preemption):
         return
     _, inside = around_the_lock(preemption.sweep.course)
-    server, threads = preemption.server, [preemption.thread, preemption.others[0].worker.tid]
-    with Tracer(server.times, witness=server, threads=threads) as tracer:
+    with both_traced(preemption) as tracer:
         both = Both(preemption, tracer, Kind.INCR)
         own, ways = _way_to_sleep(both, inside)
         pace, held = time_for_all(preemption, _ENOUGH), 0
@@ -40,7 +39,9 @@ def nobody_sleeps_through(preemption: Preemption) -> None:
             if not pace.allows_more():
                 break
             held += _is_held_before_its_sleep(both, own, step)
-    server.saw("kit", f"held {both.b.client.name}'s worker on its way to sleep, in {held} of {pace.tried} ways")
+    preemption.server.saw(
+        "kit", f"held {both.b.client.name}'s worker on its way to sleep, in {held} of {pace.tried} ways"
+    )
 
 
 def _way_to_sleep(both: Both, inside: list[Step]) -> tuple[Step, list[Step]]:
